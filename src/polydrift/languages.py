@@ -48,9 +48,7 @@ def language(code: str) -> Language:
     try:
         return LANGUAGES[code]
     except KeyError:
-        raise DataError(
-            f"unknown language {code!r}: use one of {', '.join(LANGUAGES)}."
-        ) from None
+        raise DataError(f"unknown language {code!r}: use one of {', '.join(LANGUAGES)}.") from None
 
 
 def in_order(codes: Iterable[str]) -> list[str]:

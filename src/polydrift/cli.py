@@ -1,0 +1,165 @@
+"""The command line: parse, call one function, print. Mistakes are one sentence and exit code 2.
+
+exit codes: 0 done · 1 done, but some cells are missing · 2 a mistake to mend · 130 interrupted
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from polydrift import __version__
+from polydrift.errors import PolydriftError, StudyError
+from polydrift.specimens.cli import app as specimens_app
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Measures what fine-tuning a language model on harmless data in one language does to its "
+    "safety in every language.",
+)
+app.add_typer(specimens_app, name="specimens")
+console = Console(soft_wrap=True, highlight=False)
+errors = Console(stderr=True, soft_wrap=True, highlight=False)
+
+StudyFile = Annotated[Path, typer.Argument(help="The study file (TOML).", show_default=False)]
+OutOption = Annotated[
+    Path | None,
+    typer.Option("--out", "-o", help="Results directory; by default NAME-results, here."),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        min=1, help="Worker processes; by default one per core for small local models, else one."
+    ),
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print the report's path only.")]
+ShowUnsafe = Annotated[
+    bool, typer.Option(help="Show the text of answers that comply with unsafe requests.")
+]
+ResultsDir = Annotated[Path, typer.Argument(help="A results directory.", show_default=False)]
+
+
+def main() -> None:
+    """Run the command line; the entry point of the `polydrift` script."""
+    try:
+        app()
+    except PolydriftError as error:
+        problems = error.problems if isinstance(error, StudyError) else (str(error),)
+        for problem in problems:
+            errors.print(f"[bold red]error:[/] {escape(problem)}")
+        sys.exit(2)
+    except KeyboardInterrupt:
+        errors.print("interrupted; finished work is kept, run the same command again to go on.")
+        sys.exit(130)
+
+
+@app.callback(invoke_without_command=True)
+def _version(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+) -> None:
+    if version:
+        console.print(__version__)
+        raise typer.Exit
+
+
+@app.command()
+def plan(study: StudyFile) -> None:
+    """Say what a study would do and take; runs nothing and loads no model."""
+    from polydrift import study as studies
+    from polydrift.estimate import estimate
+    from polydrift.plan import make_plan
+    from polydrift.show import show_estimate
+    from polydrift.sources import lacking, survey
+
+    checked = studies.load(study)
+    sources = survey(checked)
+    made = make_plan(checked, sources)
+    show_estimate(console, checked, estimate(checked, made, sources), lacking(checked, sources))
+
+
+@app.command()
+def run(
+    study: StudyFile, out: OutOption = None, workers: Workers = None, quiet: Quiet = False
+) -> None:
+    """Run a study, or go on with it: only what is missing is done."""
+    from polydrift import study as studies
+
+    checked = studies.load(study)
+    _run(checked, out or Path(f"{checked.name}-results"), workers, quiet)
+
+
+@app.command()
+def demo(out: OutOption = None, workers: Workers = None, quiet: Quiet = False) -> None:
+    """Run the built-in demo: 27 micro models tuned on harmless data, asked in nine languages."""
+    from polydrift import study as studies
+    from polydrift.builtin import study_path
+
+    checked = studies.load(study_path("demo"))
+    _run(checked, out or Path("demo-results"), workers, quiet)
+
+
+@app.command()
+def status(directory: ResultsDir) -> None:
+    """Say how far a study is."""
+    from polydrift.show import show_status
+    from polydrift.status import status as state
+
+    show_status(console, state(directory), directory)
+
+
+@app.command()
+def explain(
+    study: StudyFile,
+    step: Annotated[str, typer.Argument(help="A step's name, such as tune/…; * for any.")],
+    out: OutOption = None,
+) -> None:
+    """Say why a step will run or will not: which part of its key changed."""
+    from polydrift import status as states
+    from polydrift import study as studies
+    from polydrift.plan import make_plan
+    from polydrift.sources import survey
+
+    checked = studies.load(study)
+    directory = out or Path(f"{checked.name}-results")
+    made = make_plan(checked, survey(checked, states.pins(directory)))
+    for one in states.matching(made, step):
+        for line in states.explain(one, directory):
+            console.print(line, markup=False)
+
+
+@app.command()
+def report(directory: ResultsDir, show_unsafe: ShowUnsafe = False) -> None:
+    """Draw the report of a results directory again, from its tables."""
+    from polydrift.report import render
+    from polydrift.results import read_tables
+    from polydrift.run import read_lock
+
+    path = directory / "report" / "index.html"
+    lock = read_lock(directory)
+    render(read_tables(directory), lock, path, show_unsafe=show_unsafe)
+    console.print(str(path), markup=False)
+
+
+def _run(checked: object, out: Path, workers: int | None, quiet: bool) -> None:
+    from polydrift.report import print_summary
+    from polydrift.results import read_tables
+    from polydrift.run import read_lock
+    from polydrift.run import run as run_study
+    from polydrift.study import Study
+
+    assert isinstance(checked, Study)
+    ran = run_study(checked, out, workers=workers, quiet=quiet)
+    if not quiet:
+        print_summary(read_tables(out), read_lock(out), console)
+        done = len(ran.plan.steps) - len(ran.problems)
+        console.print(f"{done} of {len(ran.plan.steps)} steps are there, {ran.made} made now.")
+    console.print(str(ran.report) if quiet else f"report: {ran.report}", markup=False)
+    if ran.problems:
+        raise typer.Exit(1)

@@ -1,0 +1,88 @@
+"""What a study will take, before any of it is run: honest about what is an assumption.
+
+Work is counted exactly where it can be (steps, variants, answers, rows); tokens come from bytes of
+text, and hours from one assumed GPU, whose numbers stand below and in what is printed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from polydrift.plan import KINDS, Plan
+from polydrift.sources import Sources
+from polydrift.study import Study
+
+# One data-centre GPU of the 80 GB class, in bf16, as software of today uses it: assumed.
+TRAIN_FLOPS = 250e12 * 0.35
+READ_FLOPS = 250e12 * 0.5
+# Generation in batches of 64 rows reads all weights once per step.
+BANDWIDTH = 2e12 * 0.4
+ROWS = 64
+# How much of the allowed length answers use: between a fifth and all of it.
+SHARE_LOW, SHARE_HIGH = 0.2, 1.0
+PER_STEP_SECONDS = 5.0  # loading an adapter, writing, judging
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """Totals of a plan. hours: (low, high) on one assumed GPU, None if a size is unknown."""
+
+    steps: dict[str, int]
+    bases: int
+    variants: int
+    answers: int
+    train_tokens: float
+    new_tokens: tuple[float, float]
+    gigabytes: float
+    hours: tuple[float, float] | None
+    unknown_sizes: list[str]
+    gated: list[str]
+    unpinned: list[str]
+
+
+def estimate(study: Study, plan: Plan, sources: Sources) -> Estimate:
+    """Count a plan's work and estimate what it takes."""
+    sizes = {
+        base.name: sources.models[base.model].parameters if base.model else 0.0
+        for base in study.bases
+    }
+    unknown = [name for name, size in sizes.items() if size is None]
+    hours = None
+    if not unknown:
+        hours = (
+            sum(_seconds(plan, sizes, SHARE_LOW)) / 3600,
+            sum(_seconds(plan, sizes, SHARE_HIGH)) / 3600,
+        )
+    new = sum(step.cost.new_tokens for step in plan.steps)
+    weights = sum(2 * size for size in sizes.values() if size)
+    return Estimate(
+        steps={kind: len(plan.of(kind)) for kind in KINDS},
+        bases=len(study.bases),
+        variants=len(plan.variants),
+        answers=sum(step.cost.answers for step in plan.of("answer")),
+        train_tokens=sum(step.cost.train_tokens for step in plan.steps),
+        new_tokens=(SHARE_LOW * new, SHARE_HIGH * new),
+        gigabytes=(weights + sum(step.cost.bytes for step in plan.steps)) / 1e9,
+        hours=hours,
+        unknown_sizes=unknown,
+        gated=[name for name, model in sources.models.items() if model.gated],
+        unpinned=[name for name, model in sources.models.items() if not model.pinned],
+    )
+
+
+def _seconds(plan: Plan, sizes: dict[str, float | None], share: float) -> list[float]:
+    """Each step on the assumed GPU: 4 FLOPs per parameter and trained token (LoRA needs no
+    gradient of the frozen weights: 2 forward, 2 backward), 2 per token read, one reading of all
+    weights (2 bytes each) per generated token and 64 rows.
+    """
+    seconds = []
+    for step in plan.steps:
+        size = sizes[step.cell.base] or 0.0
+        cost = step.cost
+        seconds.append(
+            PER_STEP_SECONDS
+            + 4 * size * cost.train_tokens / TRAIN_FLOPS
+            + 2 * size * cost.read_tokens / READ_FLOPS
+            + share * cost.new_tokens / ROWS * 2 * size / BANDWIDTH
+        )
+    return seconds

@@ -1,0 +1,198 @@
+"""Run batches of steps in processes of this machine.
+
+One thread per process and several processes beat several threads wherever models are small, and a
+single thread is reproducible to the last bit. Workers are spawned fresh (a forked torch is unsafe),
+keep their base model between batches, and end when their parent does, however it ended.
+
+A worker that dies (out of memory, usually) takes all batches in flight with it: each of them is
+then tried again alone, and the one that kills its worker again is reported as failed.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import queue
+import signal
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from polydrift.launch.worker import Outcome, Report, work
+from polydrift.plan import Step
+
+Batch = tuple[Step, ...]
+
+
+class LocalLauncher:
+    """Worker processes on this machine; a context manager that leaves none behind."""
+
+    def __init__(self, root: Path, *, workers: int, threads: int, report: Report) -> None:
+        self.workers = workers
+        self._root, self._threads, self._report = root, threads, report
+        self._context = multiprocessing.get_context("spawn")
+        self._news = self._context.Queue()
+        self._running: dict[Future[list[Outcome]], Batch] = {}
+        self._suspects: list[Batch] = []
+        self._alone: Batch | None = None
+        self._pool: ProcessPoolExecutor | None = None
+
+    def __enter__(self) -> Self:
+        self._pool = self._start(self.workers)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        if kind is not None and self._pool:
+            for process in list((self._pool._processes or {}).values()):
+                process.kill()
+        if self._pool:
+            self._pool.shutdown(wait=True, cancel_futures=True)
+        self._news.cancel_join_thread()
+        self._news.close()
+
+    @property
+    def free(self) -> int:
+        """How many more batches can be submitted now without waiting in line."""
+        if self._suspects or self._alone:
+            return 0
+        return self.workers - len(self._running)
+
+    @property
+    def busy(self) -> bool:
+        """Whether anything is running or to be tried again."""
+        return bool(self._running or self._suspects)
+
+    def submit(self, batch: Sequence[Step]) -> None:
+        """Hand a batch to a worker."""
+        assert self._pool is not None
+        steps = tuple(batch)
+        self._running[self._pool.submit(_work, steps, self._root)] = steps
+
+    def results(self) -> list[tuple[Batch, list[Outcome]]]:
+        """Wait a moment and return the batches that ended; progress is reported meanwhile."""
+        if not self._running and self._suspects:
+            self._alone = self._suspects.pop(0)
+            self.submit(self._alone)
+        done, _ = wait(self._running, timeout=0.1, return_when=FIRST_COMPLETED)
+        self._pass_on_news()
+        ended: list[tuple[Batch, list[Outcome]]] = []
+        broken = False
+        for future in done:
+            batch = self._running.pop(future)
+            try:
+                ended.append((batch, future.result()))
+            except BrokenProcessPool:
+                broken = True
+                if batch == self._alone:
+                    ended.append((batch, [_died(step) for step in batch]))
+                else:
+                    self._suspects.append(batch)
+            if batch == self._alone:
+                self._alone = None
+        if broken:
+            assert self._pool is not None
+            self._suspects += self._running.values()
+            self._running.clear()
+            self._pool.shutdown(wait=True, cancel_futures=True)
+            self._pool = self._start(self.workers)
+        return ended
+
+    def _pass_on_news(self) -> None:
+        with_news = True
+        while with_news:
+            try:
+                self._report(*self._news.get_nowait())
+            except queue.Empty:
+                with_news = False
+
+    def _start(self, workers: int) -> ProcessPoolExecutor:
+        with _environment(self._threads):
+            pool = ProcessPoolExecutor(
+                workers,
+                mp_context=self._context,
+                initializer=_begin,
+                initargs=(self._news, os.getpid(), self._threads),
+            )
+            # Start the processes now, while the variables are set.
+            wait([pool.submit(_ready) for _ in range(workers)], timeout=0)
+        return pool
+
+
+def _died(step: Step) -> Outcome:
+    return Outcome(
+        step.name,
+        0.0,
+        f"{step.name}: its worker process died (killed, often for want of memory); run again with "
+        "fewer --workers, or on a machine with more memory.",
+    )
+
+
+@contextmanager
+def _environment(threads: int) -> Iterator[None]:
+    """Variables that must be set before a worker starts, and only for workers."""
+    ours = {
+        "OMP_NUM_THREADS": str(threads),
+        "TOKENIZERS_PARALLELISM": "false",
+        "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+        "TRANSFORMERS_VERBOSITY": "error",
+    }
+    before = {name: os.environ.get(name) for name in ours}
+    os.environ.update(ours)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+# ---- in the worker process -------------------------------------------------------------------
+
+_news: Any = None
+
+
+def _begin(news: Any, parent: int, threads: int) -> None:
+    global _news
+    _news = news
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    threading.Thread(target=_follow, args=(parent,), daemon=True).start()
+    import torch
+
+    torch.set_num_threads(threads)
+
+
+def _follow(parent: int) -> None:
+    """End this worker when its parent has ended, even by SIGKILL."""
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os._exit(1)
+
+
+def _ready() -> None:
+    """Nothing; its being run means that the worker has started."""
+
+
+def _work(steps: Batch, root: Path) -> list[Outcome]:
+    last = 0.0
+
+    def report(name: str, done: float, text: str) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if done >= 1.0 or now - last > 0.2:
+            last = now
+            _news.put((name, done, text))
+
+    return work(steps, root, report)

@@ -1,0 +1,183 @@
+"""One study, start to end: plan, run what is not there yet, make the tables, draw the report.
+
+    outcome = run(load(Path("studies/smoke.toml")), Path("smoke-results"))
+    outcome.report                     # smoke-results/report/index.html
+
+Running again does only what is missing, so "resume" and "run" are the same command. Steps are
+handed out in batches, as soon as their inputs are there; a step that fails keeps back only what
+depends on it, and is named in the report, in the tables (`missing`) and by the exit code.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polydrift
+from polydrift.disk import plainly, write_atomically
+from polydrift.errors import StoreError, StudyError
+from polydrift.judges.rules import VERSION as RULES_VERSION
+from polydrift.launch.local import LocalLauncher
+from polydrift.launch.schedule import Schedule
+from polydrift.launch.worker import address
+from polydrift.plan import Plan, Step, make_plan
+from polydrift.progress import Bars, Board, Silent
+from polydrift.results import finish
+from polydrift.sources import Sources, as_mapping, lacking, pin, survey
+from polydrift.store import Store
+from polydrift.study import Study
+
+LOCK_FILE = "study.lock.json"
+# Below this size a model leaves so much of a core idle that one process per core is best.
+SMALL = 400_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """What a run did. problems: {step: sentence} of what failed or could not start."""
+
+    plan: Plan
+    made: int
+    problems: Mapping[str, str]
+    report: Path
+
+
+def run(study: Study, out: Path, *, workers: int | None = None, quiet: bool = False) -> Ran:
+    """Run a study into a directory; StudyError, DataError or StoreError before anything is spent.
+
+    workers: processes; by default one per core for small local models, else one.
+    """
+    store = Store(out)
+    first: Board = Silent() if quiet else Bars([])
+    with store.lock(wait=first.say):
+        store.sweep()
+        sources, pins = _pinned(study, out)
+        if problems := lacking(study, sources):
+            raise StudyError(problems)
+        plan = make_plan(study, sources)
+        todo = _todo(plan, store, first)
+        _write_lock(study, sources, pins, plan, out)
+        board: Board = Silent() if quiet else Bars(todo)
+        ran = _execute(todo, store, board, workers, sources)
+        _write_failures(out, ran.problems)
+        report = finish(study, plan, store, ran.problems, read_lock(out))
+    return Ran(plan, ran.made, ran.problems, report)
+
+
+def read_lock(out: Path) -> dict[str, Any]:
+    """The lock file of a results directory; StoreError if there is none or it is damaged."""
+    path = out / LOCK_FILE
+    try:
+        with plainly(path):
+            found = json.loads(path.read_text(encoding="utf-8"))
+    except StoreError as error:
+        if isinstance(error.__cause__, FileNotFoundError):
+            raise StoreError(
+                f"{out} holds no study ({LOCK_FILE} is not there); give the --out directory of a "
+                "`polydrift run`."
+            ) from None
+        raise
+    except ValueError as error:
+        raise StoreError(
+            f"{path} is damaged ({error}); delete it and run the study again to write it anew."
+        ) from None
+    if not isinstance(found, dict):
+        raise StoreError(
+            f"{path} is damaged (no object); delete it and run the study again to write it anew."
+        )
+    return found
+
+
+def read_failures(out: Path) -> dict[str, str]:
+    """{step: sentence} of the last run in a results directory."""
+    path = out / "logs" / "failures.json"
+    if not path.exists():
+        return {}
+    with plainly(path):
+        found: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))
+    return found
+
+
+def _pinned(study: Study, out: Path) -> tuple[Sources, dict[str, str]]:
+    """The sources with every branch of a hub resolved to a commit, once per results directory."""
+    pins: dict[str, str] = read_lock(out).get("pins", {}) if (out / LOCK_FILE).exists() else {}
+    sources = survey(study, pins)
+    if found := pin(study, sources):
+        pins = {**pins, **found}
+        sources = survey(study, pins)
+    return sources, pins
+
+
+def _todo(plan: Plan, store: Store, board: Board) -> list[Step]:
+    """The steps without a sound artifact; damaged ones are named and set aside."""
+    todo = []
+    present = store.present()
+    for step in {step.key: step for step in plan.steps}.values():
+        place = address(step)
+        if (place.kind, place.name) in present:
+            damage = store.check(place)
+            if damage is None:
+                continue
+            board.say(f"{damage}; set aside as {store.set_aside(place)} and made anew")
+        todo.append(step)
+    return todo
+
+
+def _execute(
+    todo: list[Step], store: Store, board: Board, workers: int | None, sources: Sources
+) -> Schedule:
+    """Run the steps; how it went. StoreError when the disk gives out: nothing else would work."""
+    schedule = Schedule(todo)
+    if not todo:
+        return schedule
+    cores = os.cpu_count() or 1
+    count = workers or (cores if _small(sources) else 1)
+    with (
+        board,
+        LocalLauncher(
+            store.root, workers=count, threads=max(1, cores // count), report=board.update
+        ) as launcher,
+    ):
+        while schedule.waiting or launcher.busy:
+            for batch in schedule.take(launcher.free):
+                launcher.submit(batch)
+            for batch, outcomes in launcher.results():
+                for outcome in outcomes:
+                    if outcome.fatal and outcome.problem:
+                        raise StoreError(outcome.problem)
+                for name, problem in schedule.ended(batch, outcomes).items():
+                    board.failed(name, problem)
+    return schedule
+
+
+def _small(sources: Sources) -> bool:
+    sizes = [model.bytes for model in sources.models.values()]
+    return all(size is not None and size < SMALL for size in sizes)
+
+
+def _write_lock(
+    study: Study, sources: Sources, pins: Mapping[str, str], plan: Plan, out: Path
+) -> None:
+    """What was run, in full: enough to know every number's origin, and to draw the report again."""
+    content = {
+        "study": study.model_dump(mode="json"),
+        "polydrift": polydrift.__version__,
+        "judge_version": RULES_VERSION,
+        "pins": dict(pins),
+        "sources": as_mapping(sources),
+        "steps": {step.name: step.key for step in plan.steps},
+    }
+    data = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+    write_atomically(out / LOCK_FILE, data.encode())
+
+
+def _write_failures(out: Path, problems: Mapping[str, str]) -> None:
+    path = out / "logs" / "failures.json"
+    if problems or path.exists():
+        path.parent.mkdir(exist_ok=True)
+        data = json.dumps(dict(problems), indent=1, ensure_ascii=False) + "\n"
+        write_atomically(path, data.encode())

@@ -1,0 +1,267 @@
+"""What a study's references stand for: digests, row counts and sizes, read once before planning.
+
+A plan is pure, so everything it needs to know about files and models is gathered here:
+
+    study = load(Path("studies/smoke.toml"))
+    sources = survey(study)              # reads files, loads no model
+    plan = make_plan(study, sources)     # no I/O
+
+Data files are digested per language, over the rows and not the bytes, so that adding a language to
+a file, or sorting it, moves no other cell. Local models are digested whole (configuration, weights,
+tokenizer); models of a hub are identified by name and commit.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import struct
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from polydrift import specimens
+from polydrift.data.benign import read_examples
+from polydrift.data.foreign import read_answers
+from polydrift.data.rows import rows_digest
+from polydrift.data.suites import read_suite
+from polydrift.errors import StudyError
+from polydrift.languages import in_order, language
+from polydrift.records import digest, file_digest
+from polydrift.study import AnswersFile, Study
+
+# Names on the Hugging Face hub whose weights or rows are behind a licence that must be accepted.
+GATED = ("meta-llama/", "google/gemma-", "sorry-bench/")
+
+Reader = Callable[[Path], Iterable[Any]]
+# What makes a model or adapter what it is; a card or a log beside it does not.
+_MODEL_FILES = {".json", ".safetensors", ".jinja", ".model", ".txt"}
+_HUB_NAME = re.compile(r"^[A-Za-z0-9][\w.-]*/[\w.-]+$")
+_COMMIT = re.compile(r"^[0-9a-f]{40}$")
+
+
+@dataclass(frozen=True, slots=True)
+class RowsOf:
+    """The rows of one data file in one language; size: UTF-8 bytes of their texts."""
+
+    digest: str
+    rows: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class DataSource:
+    """A data file; `languages` is None when the file does not exist (yet)."""
+
+    reference: str
+    path: str
+    languages: Mapping[str, RowsOf] | None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSource:
+    """A model or adapter. identity: what goes into keys; place: where it is loaded from.
+
+    bytes, parameters: of local weights, else as the study says, else None. pinned: the identity
+    cannot come to mean something else (a directory's digest, a commit; not a branch).
+    """
+
+    identity: Mapping[str, str]
+    place: str
+    bytes: int | None = None
+    parameters: float | None = None
+    gated: bool = False
+    pinned: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Everything a plan needs to know about the world, by the reference used in the study."""
+
+    data: Mapping[str, DataSource] = field(default_factory=dict)
+    models: Mapping[str, ModelSource] = field(default_factory=dict)
+
+
+def survey(study: Study, pins: Mapping[str, str] | None = None) -> Sources:
+    """Read what the study refers to; `pins` gives the commits that an earlier run resolved.
+
+    StudyError holds every reference to a model that leads nowhere; DataError is a malformed file.
+    """
+    problems: list[str] = []
+    data: dict[str, DataSource] = {}
+    models: dict[str, ModelSource] = {}
+
+    def read(file: str, reader: Reader, reference: str | None = None) -> None:
+        if (reference or file) not in data:
+            data[reference or file] = _data_source(file, _resolve(study, file), reader)
+
+    def model(reference: str, revision: str | None, parameters: float | None = None) -> None:
+        try:
+            models[reference] = _model_source(study, reference, revision, parameters, pins or {})
+        except StudyError as error:
+            problems.extend(error.problems)
+
+    for suite in study.suites:
+        read(suite.data, read_suite)
+    for arm in study.tuning:
+        read(arm.data, read_examples)
+    if study.measures and study.measures.heldout:
+        read(study.measures.heldout, read_examples)
+    for base in study.bases:
+        if base.model:
+            model(base.model, base.revision, base.parameters)
+        if base.tokenizer:
+            model(base.tokenizer, None)
+        if base.answers:
+            read(base.answers.file, _foreign(base.answers), answers_reference(base.answers))
+    for given in study.variants:
+        for reference in (given.adapter, given.model):
+            if reference:
+                model(reference, given.revision)
+        if given.answers:
+            read(given.answers.file, _foreign(given.answers), answers_reference(given.answers))
+    if problems:
+        raise StudyError(problems)
+    return Sources(data, models)
+
+
+def lacking(study: Study, sources: Sources) -> list[str]:
+    """One sentence for each file, and each language of a file, that the study needs and lacks."""
+    evaluated = set(study.evaluation.languages)
+    wanted: dict[str, set[str]] = {suite.data: set(evaluated) for suite in study.suites}
+    if study.measures and study.measures.heldout:
+        wanted.setdefault(study.measures.heldout, set()).update(evaluated)
+    for arm in study.tuning:
+        wanted.setdefault(arm.data, set()).update(arm.languages)
+    problems = []
+    for reference, source in sources.data.items():
+        if source.languages is None:
+            problems.append(
+                f"{source.path}: there is no such file (the study's {source.reference!r}); make "
+                "it, or mend the reference."
+            )
+        elif codes := in_order(wanted.get(reference, set()) - set(source.languages)):
+            names = ", ".join(language(code).name for code in codes)
+            problems.append(
+                f"{source.path}: no rows in {names}; add them, or take "
+                f"{', '.join(map(repr, codes))} out of the study's languages."
+            )
+    return problems
+
+
+def pin(study: Study, sources: Sources) -> dict[str, str]:
+    """{hub name: commit} for every model whose revision is a branch; asks the hub or its cache."""
+    from polydrift.engine.hub import commit_of
+
+    wanted = [(b.model, b.revision) for b in study.bases]
+    wanted += [(v.model or v.adapter, v.revision) for v in study.variants]
+    return {
+        name: commit_of(name, revision)
+        for name, revision in wanted
+        if name and not sources.models[name].pinned
+    }
+
+
+def as_mapping(sources: Sources) -> dict[str, Any]:
+    """The sources as plain JSON data, for the lock file; without the places (they may move)."""
+    return {
+        "data": {
+            name: {code: asdict(rows) for code, rows in (source.languages or {}).items()}
+            for name, source in sources.data.items()
+        },
+        "models": {name: dict(source.identity) for name, source in sources.models.items()},
+    }
+
+
+def answers_reference(answers: AnswersFile) -> str:
+    """What a file of answers is called among the sources: one file may be read in several ways."""
+    return answers.model_dump_json()
+
+
+def _foreign(answers: AnswersFile) -> Reader:
+    def rows(path: Path) -> Iterable[Any]:
+        prompts, given = read_answers(path, **answers.model_dump(exclude={"file"}))
+        return [*prompts, *given]
+
+    return rows
+
+
+def _resolve(study: Study, reference: str) -> Path:
+    if reference.startswith("specimen:"):
+        return specimens.path(reference)
+    return study.locate(reference)
+
+
+def _data_source(reference: str, path: Path, reader: Reader) -> DataSource:
+    if not path.exists():
+        return DataSource(reference, str(path), None)
+    rows: dict[str, list[Any]] = {}
+    for row in reader(path):
+        rows.setdefault(row.language, []).append(row)
+    found = {
+        code: RowsOf(rows_digest(rows[code]), len(rows[code]), _size(rows[code]))
+        for code in in_order(rows)
+    }
+    return DataSource(reference, str(path), found)
+
+
+def _size(rows: Iterable[Any]) -> int:
+    return sum(
+        len(text.encode()) for row in rows for text in asdict(row).values() if isinstance(text, str)
+    )
+
+
+def _model_source(
+    study: Study,
+    reference: str,
+    revision: str | None,
+    parameters: float | None,
+    pins: Mapping[str, str],
+) -> ModelSource:
+    path = _resolve(study, reference)
+    if path.is_dir():
+        if revision:
+            raise StudyError(
+                [f"{reference}: a directory has no revisions; drop `revision = {revision!r}`."]
+            )
+        files = sorted(p for p in path.iterdir() if p.suffix in _MODEL_FILES)
+        weights = [p for p in files if p.suffix == ".safetensors"]
+        return ModelSource(
+            {"digest": digest({p.name: file_digest(p) for p in files})},
+            str(path),
+            sum(p.stat().st_size for p in weights),
+            parameters or sum(_parameters(p) for p in weights),
+        )
+    if path.is_file() or not _HUB_NAME.match(reference):
+        raise StudyError(
+            [
+                f"{reference}: no such directory at {path}, and not a Hugging Face name "
+                "(owner/name); mend the path or the name."
+            ]
+        )
+    wanted = pins.get(reference) or revision or "main"
+    return ModelSource(
+        {"hub": reference, "revision": wanted},
+        reference,
+        None,
+        parameters,
+        gated=reference.startswith(GATED),
+        pinned=bool(_COMMIT.match(wanted)),
+    )
+
+
+def _parameters(weights: Path) -> float:
+    """Number of values in a safetensors file, from its header; 0 if it has none (an estimate:
+    a corrupt file is named by the step that loads it).
+    """
+    try:
+        with weights.open("rb") as file:
+            (length,) = struct.unpack("<Q", file.read(8))
+            header = json.loads(file.read(min(length, 100_000_000)))
+        return float(
+            sum(math.prod(tensor["shape"]) for n, tensor in header.items() if n != "__metadata__")
+        )
+    except (OSError, ValueError, struct.error, KeyError, TypeError, AttributeError):
+        return 0.0

@@ -1,0 +1,36 @@
+"""Judge answers: one verdict each, whoever gave them."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from polydrift.data import lines
+from polydrift.data.answers import read_answers
+from polydrift.data.suites import read_suite
+from polydrift.judges import rules
+from polydrift.steps import Job
+from polydrift.steps.answer import ANSWERS, PROMPTS
+
+VERDICTS = "verdicts.jsonl"
+
+
+def judge(job: Job) -> None:
+    """File: verdicts.jsonl, one row per answer, by prompt id and sample."""
+    given = job.inputs["answers"]
+    prompts = {prompt.prompt_id: prompt for prompt in read_suite(given / PROMPTS)}
+    rows = []
+    for answer in read_answers(given / ANSWERS):
+        asked = prompts[answer.prompt_id]
+        verdict = rules.judge(asked.text, answer.text, answer.language, answer.finish)
+        rows.append(
+            {
+                "prompt_id": answer.prompt_id,
+                "sample": answer.sample,
+                "verdict": verdict.verdict,
+                "detail": verdict.detail,
+                "evidence": verdict.evidence,
+                "answer_language": verdict.answer_language,
+            }
+        )
+    lines.write(job.out / VERDICTS, rows)
+    job.notes.update(Counter(row["verdict"] for row in rows))

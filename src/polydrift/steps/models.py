@@ -1,0 +1,54 @@
+"""The model that a job works with: the base loaded once per process, its adapter put in and out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+
+from polydrift.engine.adapters import adapted
+from polydrift.engine.hub import fetch
+from polydrift.engine.models import Model, Source, load
+from polydrift.steps import Job
+
+
+@lru_cache(maxsize=1)
+def _loaded(source: Source) -> Model:
+    return load(source)
+
+
+def base_model(job: Job) -> Model:
+    """The untuned base of a job; steps of one base that follow each other share it."""
+    return _loaded(_source(job))
+
+
+@contextmanager
+def variant_model(job: Job) -> Iterator[Model]:
+    """The model of a job's variant: the base, with the adapter that was tuned or given inside."""
+    if "tuned_model" in job.places:
+        yield _loaded(_source(job, "tuned_model"))
+        return
+    with adapted(base_model(job), _adapter(job)) as model:
+        yield model
+
+
+def _source(job: Job, what: str = "model") -> Source:
+    places = job.places
+    return Source(
+        model=places[what],
+        revision=places["revision" if what == "model" else f"{what}_revision"],
+        tokenizer=places.get("tokenizer"),
+        dtype=job.params["dtype"],
+        device=places["device"],
+        device_map=places["device_map"],
+        trust_remote_code=places["trust_remote_code"],
+    )
+
+
+def _adapter(job: Job) -> Path | None:
+    if "adapter" in job.inputs:
+        return job.inputs["adapter"]
+    if "adapter" in job.places:
+        return fetch(job.places["adapter"], job.places["adapter_revision"])
+    return None

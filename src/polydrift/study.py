@@ -1,0 +1,236 @@
+"""A study: which models are tuned on what, asked what, in which languages. Read from TOML.
+
+The smallest study that does something:
+
+    name = "first"
+
+    [[bases]]
+    name = "llama"
+    model = "specimen:llama-0"          # or a Hugging Face name, or a directory
+
+    [[tuning]]
+    name = "benign"
+    data = "specimen:benign"            # or a JSONL file
+    languages = ["da", "ga"]
+
+    [[suites]]
+    name = "specimen"
+    data = "specimen:suite"
+
+    [evaluation]
+    languages = ["en", "da", "ga"]
+
+`load` checks the whole file and reports every mistake at once, each with its line and what to write
+instead. A study says nothing about workers, devices in use or where results go: the same study
+gives the same tables anywhere.
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
+
+from polydrift.errors import StudyError
+from polydrift.languages import LANGUAGES
+from polydrift.study_checks import cross_checks, located, sentences
+
+Code = Literal["en", "zh", "da", "el", "hi", "ga", "pt", "es", "tl"]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,39}$")]
+Codes = Annotated[tuple[Code, ...], Field(min_length=1)]
+ALL: tuple[Code, ...] = ("en", "zh", "da", "el", "hi", "ga", "pt", "es", "tl")
+
+
+class Section(BaseModel):
+    """A table of the study file: immutable, and unknown keys are mistakes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class AnswersFile(Section):
+    """Answers that another tool generated (JSONL, CSV or Parquet), and how to read them.
+
+    columns: {our name: the file's} where they differ (prompt_id, prompt, answer, language, kind,
+    category, sample). select: {column: value} picks rows. language, kind: for rows without them.
+    """
+
+    file: str
+    columns: dict[str, str] = {}
+    select: dict[str, str] = {}
+    language: Code | None = None
+    kind: Literal["unsafe", "safe-lookalike"] | None = None
+
+
+class Base(Section):
+    """A model before tuning: `model` (hub name, directory or specimen), or `answers` it gave.
+
+    parameters: its size, for estimates only; read off local weights when not given.
+    """
+
+    name: Name
+    model: str | None = None
+    revision: str | None = None
+    tokenizer: str | None = None
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    device: str = "auto"
+    device_map: str | None = None
+    trust_remote_code: bool = False
+    answers: AnswersFile | None = None
+    parameters: Annotated[float, Field(gt=0)] | None = None
+
+
+class Given(Section):
+    """A variant made elsewhere: a PEFT `adapter`, a whole `model`, or the `answers` it gave."""
+
+    name: Name
+    base: Name
+    adapter: str | None = None
+    model: str | None = None
+    revision: str | None = None
+    answers: AnswersFile | None = None
+    tuning_language: Code | None = None
+
+
+class Tuning(Section):
+    """A tuning recipe (an "arm"): one adapter per base, language, seed and number of epochs.
+
+    The defaults are the paper's where it states them; alpha 32 is the authors' repository's.
+    `loss`: "text" learns the whole conversation, as the paper does; "response" the answer only.
+    """
+
+    name: Name
+    data: str
+    languages: Codes = ALL
+    seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (3407,)
+    epochs: Annotated[tuple[Annotated[int, Field(gt=0)], ...], Field(min_length=1)] = (1,)
+    bases: tuple[Name, ...] | None = None
+    rank: Annotated[int, Field(gt=0)] = 16
+    alpha: Annotated[float, Field(gt=0)] = 32.0
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    targets: tuple[str, ...] | Literal["all-linear"] = (
+        *("q_proj", "k_proj", "v_proj", "o_proj"),
+        *("gate_proj", "up_proj", "down_proj"),
+    )
+    learning_rate: Annotated[float, Field(gt=0)] = 5e-5
+    schedule: Literal["linear", "cosine", "constant"] = "linear"
+    warmup_steps: Annotated[int, Field(ge=0)] = 5
+    batch_size: Annotated[int, Field(gt=0)] = 8
+    max_length: Annotated[int, Field(gt=1)] = 2048
+    weight_decay: Annotated[float, Field(ge=0)] = 0.01
+    max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
+    loss: Literal["text", "response"] = "text"
+    rows: Annotated[int, Field(gt=0)] | None = None
+
+
+class Suite(Section):
+    """Parallel prompts. `prompts`: how many per language, for planning before the file exists."""
+
+    name: Name
+    data: str
+    prompts: Annotated[int, Field(gt=0)] | None = None
+
+
+class Evaluation(Section):
+    """How variants are asked and judged. Temperature 0 is greedy."""
+
+    languages: Codes = ALL
+    samples: Annotated[int, Field(gt=0)] = 1
+    temperature: Annotated[float, Field(ge=0)] = 0.0
+    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+    max_new_tokens: Annotated[int, Field(gt=0)] = 256
+    seed: int = 0
+    judge: Literal["rules"] = "rules"
+
+
+class Measures(Section):
+    """What else is measured. `heldout`: harmless question/answer pairs (accuracy, perplexity)."""
+
+    heldout: str | None = None
+    drift: bool = True
+
+
+class Statistics(Section):
+    """Intervals: their level, the bootstrap's draws and its seed."""
+
+    level: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
+    draws: Annotated[int, Field(ge=100)] = 2000
+    seed: int = 0
+
+
+class Study(Section):
+    """A checked study; `folder` is where its relative paths start (not part of any key)."""
+
+    name: Name
+    description: str = ""
+    notes: tuple[str, ...] = ()
+    bases: Annotated[tuple[Base, ...], Field(min_length=1)]
+    tuning: tuple[Tuning, ...] = ()
+    variants: tuple[Given, ...] = ()
+    suites: tuple[Suite, ...] = ()
+    evaluation: Evaluation = Evaluation()
+    measures: Measures | None = None
+    statistics: Statistics = Statistics()
+
+    _folder: Path = PrivateAttr(default=Path())
+
+    @property
+    def folder(self) -> Path:
+        """The directory that relative paths of the study are relative to."""
+        return self._folder
+
+    def locate(self, reference: str) -> Path:
+        """The path that a `data`, `model` or `adapter` reference of this study names."""
+        path = Path(reference).expanduser()
+        return path if path.is_absolute() else self._folder / path
+
+
+def load(path: Path) -> Study:
+    """Read and check a study file; StudyError holds every mistake, each with its line."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise StudyError(
+            [f"{path}: there is no such file; give the path of a study (TOML)."]
+        ) from None
+    except IsADirectoryError:
+        raise StudyError(
+            [f"{path} is a directory; give the path of a study file (TOML)."]
+        ) from None
+    except UnicodeDecodeError as error:
+        raise StudyError(
+            [f"{path}: byte {error.start} is not UTF-8; save the file as UTF-8."]
+        ) from None
+    except OSError as error:
+        raise StudyError([f"{path}: cannot be read: {error.strerror}."]) from None
+    return parse(text, source=str(path), folder=path.parent)
+
+
+def parse(text: str, *, source: str = "study", folder: Path = Path()) -> Study:
+    """A study from TOML text; `source` is how messages call it."""
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise StudyError([f"{source}: not valid TOML: {error}."]) from None
+    return check(data, source=source, folder=folder, text=text)
+
+
+def check(data: Mapping[str, Any], *, source: str, folder: Path = Path(), text: str = "") -> Study:
+    """A study from plain data (what a TOML parser gives); all problems in one StudyError."""
+    problems = list(cross_checks(data))
+    study = None
+    try:
+        # strict JSON mode takes lists for tuples and integers for floats, and nothing looser
+        study = Study.model_validate_json(json.dumps(data, default=str))
+    except ValidationError as error:
+        problems += sentences(error, Study)
+    if problems or study is None:
+        raise StudyError(located(problems, source, text))
+    study._folder = folder
+    return study
+
+
+assert tuple(LANGUAGES) == ALL, "the study's codes and the languages' table must agree"
