@@ -31,7 +31,7 @@ def located(problems: Iterable[Problem], source: str, text: str) -> list[str]:
 def sentences(error: ValidationError, model: type[BaseModel]) -> list[Problem]:
     """Every finding of pydantic, told in our words."""
     found = error.errors()
-    inside = {tuple(e["loc"][:-1]) for e in found}
+    inside = {tuple(e["loc"][:depth]) for e in found for depth in range(len(e["loc"]))}
     return [
         (tuple(e["loc"]), _sentence(e, model))
         for e in found

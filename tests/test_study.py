@@ -1,0 +1,190 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from polydrift.errors import StudyError
+from polydrift.study import load, parse
+
+GOOD = """
+name = "s"
+
+[[bases]]
+name = "a"
+model = "m"
+
+[[tuning]]
+name = "benign"
+data = "d.jsonl"
+languages = ["da"]
+
+[[suites]]
+name = "suite"
+data = "s.jsonl"
+"""
+
+
+def problems(text: str) -> tuple[str, ...]:
+    with pytest.raises(StudyError) as caught:
+        parse(text, source="s.toml")
+    return caught.value.problems
+
+
+def test_the_smallest_study_has_the_documented_defaults() -> None:
+    study = parse(GOOD)
+    assert study.tuning[0].rank == 16
+    assert study.tuning[0].learning_rate == 5e-5
+    assert study.evaluation.languages == ("en", "zh", "da", "el", "hi", "ga", "pt", "es", "tl")
+    assert study.measures is None
+
+
+def test_every_shipped_study_is_valid() -> None:
+    studies = sorted((Path(__file__).parents[1] / "studies").glob("*.toml"))
+    assert [path.stem for path in studies] == ["control", "demo", "paper", "smoke"]
+    for path in studies:
+        assert load(path).name == path.stem
+
+
+# (what is written in place of what, the whole sentence that comes back)
+MISTAKES = {
+    "unknown key with a near one": (
+        'data = "d.jsonl"',
+        'data = "d.jsonl"\nlangauges = ["da"]',
+        "s.toml:11: tuning[0].langauges: unknown key; did you mean 'languages'?",
+    ),
+    "unknown key with none near": (
+        'name = "s"\n',
+        'name = "s"\nzzz = 1\n',
+        "s.toml:3: zzz: unknown key; the keys here are name, description, notes, bases, tuning, "
+        "variants, suites, evaluation, measures, statistics.",
+    ),
+    "missing key": (
+        'data = "d.jsonl"\n',
+        "",
+        "s.toml:8: tuning[0].data: missing; add `data = …`.",
+    ),
+    "unknown language": (
+        '["da"]',
+        '["da", "no"]',
+        "s.toml:11: tuning[0].languages[1]: 'no' is not known; write one of 'en', 'zh', 'da', "
+        "'el', 'hi', 'ga', 'pt', 'es' or 'tl'.",
+    ),
+    "language twice": (
+        '["da"]',
+        '["da", "da"]',
+        "s.toml:11: tuning[0].languages: da stands twice; write each once.",
+    ),
+    "no language": (
+        '["da"]',
+        "[]",
+        "s.toml:11: tuning[0].languages: empty; give at least one.",
+    ),
+    "a name that cannot be one": (
+        'name = "a"',
+        'name = "a/b"',
+        "s.toml:5: bases[0].name: 'a/b' cannot be a name; use letters, digits, '.', '_' and '-' "
+        "(at most 40, a letter or digit first).",
+    ),
+    "a word for a number": (
+        '["da"]',
+        '["da"]\nlearning_rate = "fast"',
+        "s.toml:12: tuning[0].learning_rate: should be a valid number, not 'fast'.",
+    ),
+    "out of range": (
+        '["da"]',
+        '["da"]\nepochs = [0]',
+        "s.toml:12: tuning[0].epochs[0]: should be greater than 0, not 0.",
+    ),
+    "a number for a text": (
+        'model = "m"',
+        "model = 3",
+        "s.toml:6: bases[0].model: should be a valid string, not 3.",
+    ),
+    "a choice that is none": (
+        'model = "m"',
+        'model = "m"\ndtype = "bf16"',
+        "s.toml:7: bases[0].dtype: 'bf16' is not known; write one of 'auto', 'float32', "
+        "'bfloat16' or 'float16'.",
+    ),
+    "neither model nor answers": (
+        'model = "m"\n',
+        "",
+        "s.toml:4: bases[0]: give either `model` or `answers` (a file), and not both.",
+    ),
+    "a base that nothing bears": (
+        '["da"]',
+        '["da"]\nbases = ["b"]',
+        "s.toml:12: tuning[0].bases: no base is called 'b'; the bases are a.",
+    ),
+    "a name twice": (
+        "[[suites]]",
+        '[[bases]]\nname = "a"\nmodel = "n"\n\n[[suites]]',
+        "s.toml:14: bases[1].name: 'a' is used twice; names are unique.",
+    ),
+    "no suite": (
+        '[[suites]]\nname = "suite"\ndata = "s.jsonl"\n',
+        "",
+        "s.toml: suites: a study that asks models needs at least one `[[suites]]`.",
+    ),
+    "samples of greedy answers": (
+        "[[suites]]",
+        "[evaluation]\nsamples = 3\n\n[[suites]]",
+        "s.toml:14: evaluation.samples: greedy answers (temperature 0) are all the same; write 1, "
+        "or set a temperature.",
+    ),
+    "a given variant that gives nothing": (
+        "[[suites]]",
+        '[[variants]]\nname = "v"\nbase = "a"\n\n[[suites]]',
+        "s.toml:13: variants[0]: give one of `adapter`, `model` and `answers`.",
+    ),
+    "a given variant of no base": (
+        "[[suites]]",
+        '[[variants]]\nname = "v"\nbase = "q"\nadapter = "x"\n\n[[suites]]',
+        "s.toml:15: variants[0].base: no base is called 'q'; the bases are a.",
+    ),
+    "a judge that there is not": (
+        "[[suites]]",
+        '[evaluation]\njudge = "gpt"\n\n[[suites]]',
+        "s.toml:14: evaluation.judge: 'gpt' is not known; write one of 'rules'.",
+    ),
+    "not TOML": (
+        'name = "s"',
+        "name = s",
+        "s.toml: not valid TOML: Invalid value (at line 2, column 8).",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", MISTAKES)
+def test_a_mistake_is_one_sentence_with_its_line(case: str) -> None:
+    old, new, sentence = MISTAKES[case]
+    assert old in GOOD
+    assert problems(GOOD.replace(old, new, 1)) == (sentence,)
+
+
+def test_a_base_of_answers_cannot_be_tuned() -> None:
+    text = GOOD.replace('model = "m"', 'answers = { file = "a.jsonl" }')
+    assert problems(text) == (
+        "s.toml:8: tuning[0]: base 'a' is a file of answers and cannot be tuned.",
+    )
+
+
+def test_all_mistakes_come_at_once_in_the_order_of_the_file() -> None:
+    text = GOOD.replace('"m"', "3").replace('["da"]', '["xx"]').replace('name = "s"', 'name = ""')
+    found = problems(text)
+    assert [one.split(": ")[0] for one in found] == ["s.toml:2", "s.toml:6", "s.toml:11"]
+
+
+def test_files_that_are_no_study(tmp_path: Path) -> None:
+    absent = tmp_path / "absent.toml"
+    latin = tmp_path / "latin.toml"
+    latin.write_bytes(b'name = "\xe9"')
+    for path, sentence in (
+        (absent, f"{absent}: there is no such file; give the path of a study (TOML)."),
+        (tmp_path, f"{tmp_path} is a directory; give the path of a study file (TOML)."),
+        (latin, f"{latin}: byte 8 is not UTF-8; save the file as UTF-8."),
+    ):
+        with pytest.raises(StudyError) as caught:
+            load(path)
+        assert caught.value.problems == (sentence,)
