@@ -362,6 +362,20 @@ def test_work_that_a_sweep_found_too_early_is_begun_again(
     assert store.check(address(), deep=True) is None
 
 
+def test_what_is_removed_while_we_lock_it_is_not_held(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def removed_first(handle: int) -> bool:
+        (tmp_path / "work").rmdir()
+        (tmp_path / "work").mkdir()  # another of the same name
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        return True
+
+    (tmp_path / "work").mkdir()
+    monkeypatch.setattr(disk, "_try_lock", removed_first)
+    assert disk.hold(tmp_path / "work") is None
+
+
 LOCKER = """
 import sys, time
 from pathlib import Path
@@ -407,6 +421,25 @@ def test_the_lock_is_free_afterwards(store: Store) -> None:
     with store.lock(wait=never):
         pass
     assert (store.root / ".lock").read_text() == ""
+
+
+def test_a_forked_child_that_lives_on_does_not_keep_the_lock(store: Store) -> None:
+    code = """if True:
+        import os, sys, time
+        from pathlib import Path
+        from polydrift.store import Store
+        store = Store(Path(sys.argv[1]))
+        with store.lock(wait=print):
+            child = os.fork()
+            if child == 0:
+                time.sleep(60)
+                os._exit(0)
+        with store.lock(wait=sys.exit):
+            os.kill(child, 9)
+    """
+    process = child(code, store.root)
+    process.communicate(timeout=30)
+    assert process.returncode == 0
 
 
 # --- files ------------------------------------------------------------------------------------
@@ -606,3 +639,14 @@ def test_a_file_system_without_locks(store: Store, monkeypatch: pytest.MonkeyPat
     )
     with pytest.raises(StoreError, match="has no file locks"):
         make(store)
+
+
+def test_an_artifact_is_found_under_an_older_label(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    key = step_key("tune", "1", {}, {}, {})
+    old, new = Address("tune", "llama", key), Address("tune", "llama-3.2", key)
+    assert not store.has(new)
+    with store.create(old, version="1", params={}, inputs={}, files={}, environment={}) as work:
+        (work.dir / "a").write_text("1")
+    assert store.has(new)
+    assert store.open(new) == store.path(old)

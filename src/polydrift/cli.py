@@ -16,6 +16,7 @@ from rich.markup import escape
 from polydrift import __version__
 from polydrift.errors import PolydriftError, StudyError
 from polydrift.specimens.cli import app as specimens_app
+from polydrift.study import Study, load
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -72,13 +73,12 @@ def _version(
 @app.command()
 def plan(study: StudyFile) -> None:
     """Say what a study would do and take; runs nothing and loads no model."""
-    from polydrift import study as studies
     from polydrift.estimate import estimate
     from polydrift.plan import make_plan
     from polydrift.show import show_estimate
     from polydrift.sources import lacking, survey
 
-    checked = studies.load(study)
+    checked = load(study)
     sources = survey(checked)
     made = make_plan(checked, sources)
     show_estimate(console, checked, estimate(checked, made, sources), lacking(checked, sources))
@@ -89,20 +89,78 @@ def run(
     study: StudyFile, out: OutOption = None, workers: Workers = None, quiet: Quiet = False
 ) -> None:
     """Run a study, or go on with it: only what is missing is done."""
-    from polydrift import study as studies
-
-    checked = studies.load(study)
+    checked = load(study)
     _run(checked, out or Path(f"{checked.name}-results"), workers, quiet)
 
 
 @app.command()
 def demo(out: OutOption = None, workers: Workers = None, quiet: Quiet = False) -> None:
     """Run the built-in demo: 27 micro models tuned on harmless data, asked in nine languages."""
-    from polydrift import study as studies
     from polydrift.builtin import study_path
 
-    checked = studies.load(study_path("demo"))
+    checked = load(study_path("demo"))
     _run(checked, out or Path("demo-results"), workers, quiet)
+
+
+@app.command()
+def audit(
+    files: Annotated[
+        list[Path] | None, typer.Argument(help="With --answers: the base's file, then the tuned.")
+    ] = None,
+    answers: Annotated[
+        bool, typer.Option("--answers", help="Judge answers that other tools generated.")
+    ] = False,
+    base: Annotated[
+        str | None, typer.Option(help="The base model; with --by, the base's value there.")
+    ] = None,
+    tuned: Annotated[
+        list[str] | None, typer.Option(help="An adapter or whole model tuned from it; repeatable.")
+    ] = None,
+    suite: Annotated[str | None, typer.Option(help="The prompts to ask (JSONL).")] = None,
+    by: Annotated[
+        str | None, typer.Option(help="One file holds all models: the column that names them.")
+    ] = None,
+    language: Annotated[
+        list[str] | None,
+        typer.Option(help="Languages to ask in (repeatable), or of files that do not say."),
+    ] = None,
+    kind: Annotated[
+        str | None, typer.Option(help="unsafe or safe-lookalike, for files that do not say.")
+    ] = None,
+    column: Annotated[
+        list[str] | None,
+        typer.Option(help="What a file calls our column, as answer=completion; repeatable."),
+    ] = None,
+    select: Annotated[
+        list[str] | None, typer.Option(help="Use only rows where column=value; repeatable.")
+    ] = None,
+    max_new_tokens: Annotated[int, typer.Option(min=1, help="Length of answers.")] = 256,
+    out: OutOption = None,
+    workers: Workers = None,
+    quiet: Quiet = False,
+) -> None:
+    """Compare tuned models with their base: their answers, or the models themselves."""
+    from polydrift import audit as audits
+
+    codes = language or []
+    if answers:
+        if len(codes) > 1:
+            raise StudyError(["--answers takes one --language: that of rows that do not say."])
+        how = {
+            "columns": audits.pairs(column or [], "--column"),
+            "select": audits.pairs(select or [], "--select"),
+            **({"language": codes[0]} if codes else {}),
+            **({"kind": kind} if kind else {}),
+        }
+        study = audits.of_answers(files or [], how, by=by, base=base)
+    elif base and tuned and suite:
+        asked = {"languages": codes} if codes else {}
+        study = audits.of_models(base, tuned, suite, {"max_new_tokens": max_new_tokens, **asked})
+    else:
+        raise StudyError(
+            ["give `--answers BASE.jsonl TUNED.jsonl`, or all of --base, --tuned and --suite."]
+        )
+    _run(study, out or Path(f"{study.name}-results"), workers, quiet)
 
 
 @app.command()
@@ -122,11 +180,10 @@ def explain(
 ) -> None:
     """Say why a step will run or will not: which part of its key changed."""
     from polydrift import status as states
-    from polydrift import study as studies
     from polydrift.plan import make_plan
     from polydrift.sources import survey
 
-    checked = studies.load(study)
+    checked = load(study)
     directory = out or Path(f"{checked.name}-results")
     made = make_plan(checked, survey(checked, states.pins(directory)))
     for one in states.matching(made, step):
@@ -147,14 +204,12 @@ def report(directory: ResultsDir, show_unsafe: ShowUnsafe = False) -> None:
     console.print(str(path), markup=False)
 
 
-def _run(checked: object, out: Path, workers: int | None, quiet: bool) -> None:
+def _run(checked: Study, out: Path, workers: int | None, quiet: bool) -> None:
     from polydrift.report import print_summary
     from polydrift.results import read_tables
     from polydrift.run import read_lock
     from polydrift.run import run as run_study
-    from polydrift.study import Study
 
-    assert isinstance(checked, Study)
     ran = run_study(checked, out, workers=workers, quiet=quiet)
     if not quiet:
         print_summary(read_tables(out), read_lock(out), console)

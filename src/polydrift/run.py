@@ -115,10 +115,10 @@ def _pinned(study: Study, out: Path) -> tuple[Sources, dict[str, str]]:
 def _todo(plan: Plan, store: Store, board: Board) -> list[Step]:
     """The steps without a sound artifact; damaged ones are named and set aside."""
     todo = []
-    present = store.present()
+    present = {(kind, name[-12:]) for kind, name in store.present()}
     for step in {step.key: step for step in plan.steps}.values():
         place = address(step)
-        if (place.kind, place.name) in present:
+        if (step.kind, step.key[:12]) in present:
             damage = store.check(place)
             if damage is None:
                 continue

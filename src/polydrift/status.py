@@ -13,7 +13,7 @@ from polydrift.launch.worker import address
 from polydrift.plan import KINDS, VERSIONS, Plan, Step
 from polydrift.records import Record
 from polydrift.run import LOCK_FILE, read_failures, read_lock
-from polydrift.store import Address, Store
+from polydrift.store import Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +29,13 @@ class Status:
 def status(out: Path) -> Status:
     """The state of a results directory, from its lock file and what lies there; loads no data."""
     lock = read_lock(out)
-    present = Store(out).present()
+    present = {(kind, name[-12:]) for kind, name in Store(out).present()}
     counts = {kind: [0, 0] for kind in KINDS}
     done: set[str] = set()
     for name, key in lock["steps"].items():
-        kind, label = name.split("/", 1)
+        kind = name.split("/", 1)[0]
         counts[kind][1] += 1
-        if (kind, Address(kind, label, key).name) in present:
+        if (kind, key[:12]) in present:
             counts[kind][0] += 1
             done.add(name)
     report = out / "report" / "index.html"

@@ -108,8 +108,14 @@ class Store:
         self._damaged = self._artifacts / ".damaged"
 
     def path(self, address: Address) -> Path:
-        """Where the artifact lies, or would lie."""
-        return self._artifacts / address.kind / address.name
+        """Where the artifact lies (perhaps under an older label: the key decides), or would lie."""
+        place = self._artifacts / address.kind / address.name
+        if not (place / RECORD).exists():
+            with plainly(place.parent):
+                for entry in directories(place.parent):
+                    if entry.name.endswith(f"-{address.key[:12]}"):
+                        return Path(entry.path)
+        return place
 
     def has(self, address: Address) -> bool:
         """Whether the artifact is finished; its outputs are not looked at."""
