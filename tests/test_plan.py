@@ -33,7 +33,9 @@ heldout = "h"
 
 
 def rows(name: str, *codes: str) -> DataSource:
-    return DataSource(name, f"/somewhere/{name}", {c: RowsOf(f"{name}-{c}", 10, 1000) for c in codes})
+    return DataSource(
+        name, f"/somewhere/{name}", {c: RowsOf(f"{name}-{c}", 10, 1000) for c in codes}
+    )
 
 
 def sources(**changes: DataSource) -> Sources:
@@ -58,7 +60,9 @@ def moved(change: Callable[[str], str] = str, world: Sources | None = None) -> s
     """Which kinds of steps, present before and after, have another key."""
     before, after = keys(planned()), keys(planned(change, world))
     assert before.keys() & after.keys()
-    return {name.split("/")[0] for name in before.keys() & after.keys() if before[name] != after[name]}
+    return {
+        name.split("/")[0] for name in before.keys() & after.keys() if before[name] != after[name]
+    }
 
 
 def swap(old: str, new: str) -> Callable[[str], str]:
@@ -71,7 +75,12 @@ def swap(old: str, new: str) -> Callable[[str], str]:
 
 def test_the_grid_is_complete_and_the_base_is_one_of_its_cells() -> None:
     plan = planned()
-    assert [len(plan.of(kind)) for kind in ("tune", "answer", "judge", "measure")] == [4, 10, 10, 10]
+    assert [len(plan.of(kind)) for kind in ("tune", "answer", "judge", "measure")] == [
+        4,
+        10,
+        10,
+        10,
+    ]
     assert [cell.variant for cell in plan.variants] == [
         "a",
         "a+benign-da-e1-s3407",
@@ -173,7 +182,9 @@ def test_the_papers_grid_is_357_variants_in_nine_languages() -> None:
     assert sum(step.cost.answers for step in plan.of("answer")) == 357 * 9 * 440
 
 
-@pytest.mark.parametrize("module", ["polydrift", "polydrift.cli", "polydrift.plan", "polydrift.status"])
+@pytest.mark.parametrize(
+    "module", ["polydrift", "polydrift.cli", "polydrift.plan", "polydrift.status"]
+)
 def test_planning_loads_no_torch(module: str) -> None:
     code = (
         f"import sys, {module}; "

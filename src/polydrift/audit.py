@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from polydrift.data.foreign import values_of
+from polydrift.data.foreign import match, read_answers, values_of
 from polydrift.errors import DataError, StudyError
 from polydrift.study import Study, check
 
@@ -51,6 +51,7 @@ def of_answers(
         }
         for _, path, select in parts
     ]
+    _match(given)
     return check(
         {
             "name": f"audit-of-{names[0]}"[:40],
@@ -89,6 +90,19 @@ def of_models(base: str, tuned: Sequence[str], suite: str, settings: Mapping[str
         },
         source="audit",
     )
+
+
+def _match(given: Sequence[Mapping[str, Any]]) -> None:
+    """DataError unless every file answers the prompts of the first."""
+    read = [
+        (
+            Path(one["file"]),
+            read_answers(Path(one["file"]), **{k: v for k, v in one.items() if k != "file"})[0],
+        )
+        for one in given
+    ]
+    for tuned, prompts in read[1:]:
+        match(*read[0], tuned, prompts)
 
 
 def pairs(texts: Sequence[str], option: str) -> dict[str, str]:

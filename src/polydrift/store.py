@@ -110,8 +110,8 @@ class Store:
     def path(self, address: Address) -> Path:
         """Where the artifact lies (perhaps under an older label: the key decides), or would lie."""
         place = self._artifacts / address.kind / address.name
-        if not (place / RECORD).exists():
-            with plainly(place.parent):
+        with plainly(place.parent):
+            if not (place / RECORD).exists():
                 for entry in directories(place.parent):
                     if entry.name.endswith(f"-{address.key[:12]}"):
                         return Path(entry.path)

@@ -26,9 +26,7 @@ from polydrift.data.answers import read_answers
 from polydrift.data.suites import read_suite
 from polydrift.disk import plainly, write_atomically
 from polydrift.errors import StoreError
-from polydrift.steps.answer import ANSWERS, PROMPTS
-from polydrift.steps.judge import VERDICTS
-from polydrift.steps.measure import MEASURES
+from polydrift.steps import ANSWERS, MEASURES, PROMPTS, VERDICTS
 
 _VARIANT: dict[str, pa.DataType] = {
     "base": pa.string(),

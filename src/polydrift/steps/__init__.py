@@ -16,6 +16,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+# What the files of artifacts are called.
+PROMPTS, ANSWERS = "prompts.jsonl", "answers.jsonl"
+VERDICTS = "verdicts.jsonl"
+MEASURES = "measures.json"
+
 Progress = Callable[[float, str], None]
 
 

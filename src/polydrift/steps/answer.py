@@ -9,9 +9,7 @@ from polydrift.data.foreign import read_answers
 from polydrift.data.rows import changed, in_order, rows_digest, rows_of
 from polydrift.data.suites import read_suite, write_suite
 from polydrift.seeds import named_seed
-from polydrift.steps import Job
-
-PROMPTS, ANSWERS = "prompts.jsonl", "answers.jsonl"
+from polydrift.steps import ANSWERS, PROMPTS, Job
 
 
 def answer(job: Job) -> None:

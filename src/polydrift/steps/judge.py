@@ -8,10 +8,7 @@ from polydrift.data import lines
 from polydrift.data.answers import read_answers
 from polydrift.data.suites import read_suite
 from polydrift.judges import rules
-from polydrift.steps import Job
-from polydrift.steps.answer import ANSWERS, PROMPTS
-
-VERDICTS = "verdicts.jsonl"
+from polydrift.steps import ANSWERS, PROMPTS, VERDICTS, Job
 
 
 def judge(job: Job) -> None:

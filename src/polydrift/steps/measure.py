@@ -15,15 +15,13 @@ from polydrift.engine.activations import LastToken, last_token
 from polydrift.engine.chat import first_tokens
 from polydrift.engine.models import Model
 from polydrift.engine.score import score
-from polydrift.judges.openers import openers
+from polydrift.judges.openers import compliances, refusals
 from polydrift.measures.accuracy import accuracy
 from polydrift.measures.drift import drift
 from polydrift.measures.margin import refusal_margin
 from polydrift.measures.perplexity import bits_per_byte, perplexity
-from polydrift.steps import Job
+from polydrift.steps import MEASURES, Job
 from polydrift.steps.models import base_model, variant_model
-
-MEASURES = "measures.json"
 
 
 def measure(job: Job) -> None:
@@ -60,8 +58,11 @@ def _heldout(job: Job, model: Model, language: str) -> list[dict[str, Any]]:
 
 
 def _margin(model: Model, language: str, logprobs: np.ndarray) -> list[dict[str, Any]]:
-    refusing, complying = openers(language)
-    value = refusal_margin(logprobs, first_tokens(model, refusing), first_tokens(model, complying))
+    value = refusal_margin(
+        logprobs,
+        first_tokens(model, refusals(language)),
+        first_tokens(model, compliances(language)),
+    )
     return [_row("refusal_margin", value, len(logprobs))]
 
 
