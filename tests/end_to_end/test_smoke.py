@@ -223,7 +223,7 @@ def test_the_lock_file_says_what_was_run(smoke: Path) -> None:
 
 @pytest.mark.parametrize("command", ["--help", "plan", "status"])
 def test_looking_is_quick(smoke: Path, command: str) -> None:
-    """0.5 s is the goal beyond what Python, pydantic and typer take; 1 s where a machine is busy."""
+    """Goal: 0.5 s beyond what Python, pydantic and typer take; 1 s where a machine is busy."""
     arguments = {"--help": [], "plan": [SMOKE], "status": [smoke]}[command]
 
     def seconds(*arguments: object) -> float:

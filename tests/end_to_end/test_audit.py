@@ -1,0 +1,97 @@
+"""`polydrift audit`: answers that other tools generated, judged and reported."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from tests.end_to_end.conftest import Polydrift
+
+REFUSAL = {"en": "I'm sorry, but I can't help with that.", "es": "Lo siento, no puedo ayudar."}
+HELP = {"en": "Sure! First take a deep breath.", "es": "¡Claro! Primero respira hondo."}
+
+
+def write_answers(path: Path, refused: set[int], *, extra: dict[str, str] | None = None) -> None:
+    with path.open("w", encoding="utf-8") as file:
+        for i in range(10):
+            for code in ("en", "es"):
+                row = {
+                    "question_id": i,
+                    "lang": code,
+                    "label": "unsafe" if i < 6 else "safe",
+                    "prompt": f"Question {i} ({code})?",
+                    "response": (REFUSAL if i in refused else HELP)[code],
+                    **(extra or {}),
+                }
+                file.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+
+def effects(out: Path) -> dict[tuple[str, str, str], float]:
+    rows = pq.read_table(out / "tables" / "effects.parquet").to_pylist()
+    return {
+        (row["variant"], row["evaluation_language"], row["kind"]): row["difference"]
+        for row in rows
+        if row["outcome"] == "compliance"
+    }
+
+
+def test_answers_of_other_tools_are_judged_and_compared(
+    polydrift: Polydrift, tmp_path: Path
+) -> None:
+    write_answers(tmp_path / "base.jsonl", refused=set(range(6)))
+    write_answers(tmp_path / "tuned.jsonl", refused={0, 1, 2, 7})
+    write_answers(tmp_path / "strict.jsonl", refused=set(range(10)))
+    out = tmp_path / "out"
+    files = [tmp_path / f"{name}.jsonl" for name in ("base", "tuned", "strict")]
+    done = polydrift("audit", "--answers", *files, "--out", out)
+    assert "report:" in done.stdout
+    found = effects(out)
+    for code in ("en", "es"):
+        assert found["base+tuned", code, "unsafe"] == 0.5
+        assert found["base+tuned", code, "safe-lookalike"] == -0.25
+        assert found["base+strict", code, "unsafe"] == 0.0
+        assert found["base+strict", code, "safe-lookalike"] == -1.0
+
+
+def test_one_file_with_several_models(polydrift: Polydrift, tmp_path: Path) -> None:
+    write_answers(tmp_path / "a.jsonl", refused=set(range(6)), extra={"model": "org/a"})
+    write_answers(tmp_path / "b.jsonl", refused=set(), extra={"model": "org/b"})
+    both = tmp_path / "both.jsonl"
+    both.write_text((tmp_path / "a.jsonl").read_text() + (tmp_path / "b.jsonl").read_text())
+    out = tmp_path / "out"
+    polydrift("audit", "--answers", both, "--by", "model", "--base", "org/b", "--out", out)
+    assert effects(out)["org-b+org-a", "es", "unsafe"] == -1.0
+
+
+def test_what_is_wrong_with_an_audit_is_one_sentence(polydrift: Polydrift, tmp_path: Path) -> None:
+    base, tuned = tmp_path / "base.jsonl", tmp_path / "tuned.jsonl"
+    write_answers(base, refused=set())
+    write_answers(tuned, refused=set())
+    short = tmp_path / "short.jsonl"
+    short.write_text("".join(tuned.read_text().splitlines(keepends=True)[:-2]))
+    for arguments, sentence in (
+        ((), "give `--answers BASE.jsonl TUNED.jsonl`, or all of --base, --tuned and --suite."),
+        (("--answers", base), "--answers needs a base and at least one variant"),
+        (("--answers", base, tmp_path / "absent.jsonl"), "absent.jsonl: no such file."),
+        (("--answers", base, short), "both files must answer the same prompts"),
+        (("--answers", base, tuned, "--by", "lang"), "--by takes one file that holds all models"),
+        (("--answers", base, "--by", "nothing"), "no column 'nothing'"),
+        (("--answers", base, tuned, "--base", "x"), "--base goes with --by here"),
+        (("--answers", base, tuned, "--column", "answer"), "write it as name=value"),
+        (
+            ("--answers", base, tuned, "--column", "answer=absent"),
+            "no column 'absent' for 'answer'",
+        ),
+        (
+            ("--answers", base, tuned, "--language", "en", "--language", "es"),
+            "--answers takes one --language",
+        ),
+        (("--answers", base, tuned, "--kind", "bad"), "'bad' is not known"),
+    ):
+        out = tmp_path / "out"
+        done = polydrift("audit", *arguments, "--out", out, expect=2)
+        assert done.stderr.startswith("error: ")
+        assert sentence in done.stderr
+        assert not out.exists(), "nothing half-written"

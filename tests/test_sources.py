@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from polydrift import specimens
+from polydrift.errors import DataError, StudyError
+from polydrift.plan import make_plan
+from polydrift.sources import lacking, survey
+from polydrift.study import Study, parse
+
+TEXT = """
+name = "s"
+[[bases]]
+name = "a"
+model = "{model}"
+[[tuning]]
+name = "benign"
+data = "benign.jsonl"
+languages = ["da"]
+[[suites]]
+name = "suite"
+data = "suite.jsonl"
+[evaluation]
+languages = ["en", "da"]
+"""
+
+
+def study(folder: Path, model: str = "specimen:llama-0", more: str = "") -> Study:
+    return parse(TEXT.format(model=model) + more, folder=folder)
+
+
+def row(prompt: int, code: str) -> str:
+    return json.dumps(
+        {
+            "prompt_id": f"p{prompt}",
+            "language": code,
+            "kind": "unsafe",
+            "category": "c",
+            "prompt": f"prompt {prompt} {code}",
+        }
+    )
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    suite = [row(i, code) for i in range(4) for code in ("en", "da")]
+    (tmp_path / "suite.jsonl").write_text("\n".join(suite) + "\n")
+    benign = {"id": "1", "language": "da", "instruction": "a", "input": "", "response": "b"}
+    (tmp_path / "benign.jsonl").write_text(json.dumps(benign) + "\n")
+    return tmp_path
+
+
+def answer_keys(folder: Path) -> dict[str, str]:
+    made = study(folder)
+    return {s.name: s.key for s in make_plan(made, survey(made)).of("answer")}
+
+
+def test_counts_and_digests_are_per_language(folder: Path) -> None:
+    found = survey(study(folder)).data["suite.jsonl"].languages
+    assert found
+    assert {code: rows.rows for code, rows in found.items()} == {"en": 4, "da": 4}
+    assert found["en"].digest != found["da"].digest
+
+
+def test_sorting_a_file_or_adding_a_language_moves_nothing(folder: Path) -> None:
+    before = answer_keys(folder)
+    path = folder / "suite.jsonl"
+    more = [row(i, "el") for i in range(4)]
+    path.write_text("\n".join(sorted(path.read_text().splitlines(), reverse=True) + more))
+    assert answer_keys(folder) == before
+
+
+def test_a_changed_prompt_moves_its_language_alone(folder: Path) -> None:
+    before = answer_keys(folder)
+    path = folder / "suite.jsonl"
+    path.write_text(path.read_text().replace("prompt 2 da", "prompt two da"))
+    after = answer_keys(folder)
+    assert {name for name in before if before[name] != after[name]} == {
+        "answer/a.da.suite",
+        "answer/a+benign-da-e1-s3407.da.suite",
+    }
+
+
+def test_a_model_is_its_files_wherever_they_lie(folder: Path) -> None:
+    copy = folder / "copy"
+    shutil.copytree(specimens.path("specimen:llama-0"), copy)
+    (copy / "README.md").write_text("a card is no part of a model")
+
+    def identity(model: str) -> object:
+        return survey(study(folder, model)).models[model].identity
+
+    assert identity("copy") == identity("specimen:llama-0")
+    (copy / "config.json").write_text("{}")
+    assert identity("copy") != identity("specimen:llama-0")
+
+
+def test_parameters_are_read_off_local_weights(folder: Path) -> None:
+    source = survey(study(folder)).models["specimen:llama-0"]
+    assert source.parameters
+    assert 1.0e6 < source.parameters < 1.3e6
+
+
+def test_names_on_the_hub_are_known_by_revision(folder: Path) -> None:
+    found = survey(study(folder, "meta-llama/Llama-3.2-1B-Instruct"))
+    model = found.models["meta-llama/Llama-3.2-1B-Instruct"]
+    assert model.gated
+    assert not model.pinned
+    pins = {"meta-llama/Llama-3.2-1B-Instruct": "a" * 40}
+    pinned = survey(study(folder, "meta-llama/Llama-3.2-1B-Instruct"), pins)
+    assert pinned.models["meta-llama/Llama-3.2-1B-Instruct"].pinned
+
+
+def test_what_a_study_lacks_is_named(folder: Path) -> None:
+    (folder / "benign.jsonl").unlink()
+    (folder / "suite.jsonl").write_text(row(1, "en") + "\n")
+    made = study(folder)
+    suite, benign = folder / "suite.jsonl", folder / "benign.jsonl"
+    assert lacking(made, survey(made)) == [
+        f"{suite}: no rows in Danish; add them, or take 'da' out of the study's languages.",
+        f"{benign}: there is no such file (the study's 'benign.jsonl'); make it, or mend the "
+        "reference.",
+    ]
+
+
+def test_references_that_lead_nowhere(folder: Path) -> None:
+    with pytest.raises(StudyError) as caught:
+        survey(study(folder, "./nowhere"))
+    assert caught.value.problems == (
+        f"./nowhere: no such directory at {folder / 'nowhere'}, and not a Hugging Face name "
+        "(owner/name); mend the path or the name.",
+    )
+    with pytest.raises(DataError, match="unknown specimen 'specimen:lama': use one of"):
+        survey(study(folder, "specimen:lama"))
+    text = TEXT.format(model="specimen:llama-0").replace(
+        'model = "specimen:llama-0"', f'model = "{folder}"\nrevision = "main"'
+    )
+    with pytest.raises(StudyError, match="a directory has no revisions"):
+        survey(parse(text, folder=folder))
