@@ -145,6 +145,7 @@ def _execute(
         while schedule.waiting or launcher.busy:
             for batch in schedule.take(launcher.free):
                 launcher.submit(batch)
+            assert launcher.busy, "steps wait for each other"
             for batch, outcomes in launcher.results():
                 for outcome in outcomes:
                     if outcome.fatal and outcome.problem:
