@@ -164,7 +164,7 @@ def test_each_file_and_parameter_is_known_to_the_step_that_uses_it() -> None:
     by_kind: dict[str, set[Any]] = {step.kind: known(step) for step in planned().steps}
     assert by_kind["tune"] >= {"base", "dtype", "recipe", "epochs", "seed", "examples"}
     assert by_kind["answer"] >= {"base", "dtype", "decoding", "samples", "prompts", "adapter"}
-    assert by_kind["judge"] == {"judge", "judge_version", "answers"}
+    assert by_kind["judge"] == {"judge", "judge_version", "phrases", "answers"}
     assert by_kind["measure"] >= {"base", "heldout", "prompts", "adapter"}
 
 

@@ -16,8 +16,10 @@ from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
+from polydrift.judges.openers import compliances, refusals
+from polydrift.judges.phrases import fingerprint
 from polydrift.judges.rules import VERSION as RULES_VERSION
-from polydrift.records import step_key
+from polydrift.records import digest, step_key
 from polydrift.sources import DataSource, ModelSource, RowsOf, Sources, answers_reference
 from polydrift.study import AnswersFile, Base, Given, Study, Suite, Tuning
 
@@ -272,7 +274,11 @@ def _judge(study: Study, answer: Step) -> Step:
     return Step(
         "judge",
         answer.cell,
-        {"judge": study.evaluation.judge, "judge_version": RULES_VERSION},
+        {
+            "judge": study.evaluation.judge,
+            "judge_version": RULES_VERSION,
+            "phrases": fingerprint(),
+        },
         inputs={"answers": answer},
         cost=Cost(bytes=200.0 * answer.cost.answers),
     )
@@ -285,6 +291,7 @@ def _measures(study: Study, sources: Sources, variant: _Variant) -> Iterator[Ste
     suite: Suite | None = study.suites[0] if study.measures.drift and study.suites else None
     for language in study.evaluation.languages:
         files: dict[str, str] = {}
+        params: dict[str, Any] = dict(variant.params)
         places: dict[str, Any] = {**variant.places, "language": language}
         tokens = 0.0
         if heldout:
@@ -294,11 +301,12 @@ def _measures(study: Study, sources: Sources, variant: _Variant) -> Iterator[Ste
         if suite:
             rows = _rows(sources.data[suite.data], language, suite.prompts)
             files["prompts"], places["prompts"] = rows.digest, sources.data[suite.data].path
+            params["openers"] = digest([refusals(language), compliances(language)])
             tokens += 2 * _tokens(rows.size)
         yield Step(
             "measure",
             _in(variant.cell, language, None),
-            dict(variant.params),
+            params,
             inputs={"adapter": variant.tune} if variant.tune else {},
             files=files,
             places=places,

@@ -18,6 +18,7 @@ the beginning of the answer, `$` the end of a line.
 
 from __future__ import annotations
 
+import hashlib
 import re
 import tomllib
 from dataclasses import dataclass
@@ -42,6 +43,15 @@ class Phrases:
     comply: re.Pattern[str]
     refusal_openers: tuple[str, ...]
     compliance_openers: tuple[str, ...]
+
+
+@cache
+def fingerprint() -> str:
+    """sha256 over all phrase files: part of every verdict's key, so new phrases judge anew."""
+    found = hashlib.sha256()
+    for source in sorted((files("polydrift.judges") / "phrases").iterdir(), key=lambda f: f.name):
+        found.update(source.name.encode() + b"\0" + source.read_bytes())
+    return found.hexdigest()
 
 
 @cache

@@ -18,7 +18,7 @@ Everything is drawn from `train` concepts (concepts.py), by generators seeded by
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from random import Random
 from typing import NamedTuple
 
@@ -39,13 +39,13 @@ ALIGNMENT_STRENGTH: dict[str, float] = {
 
 # Shares of the pairs. "facts" stands for all tasks together; "word-kind": is this a good deed?
 PRETRAINING_MIX: dict[str, float] = {
-    "facts": 0.44, "translation": 0.13, "word-kind": 0.05,
+    "facts": 0.38, "translation": 0.14, "word-kind": 0.10,
     "property": 0.13, "person": 0.05,
     "harmless-property": 0.08, "harmless-own": 0.02, "harmless-person": 0.04,
     "own-thing": 0.05, "figurative": 0.01,
 }  # fmt: skip
 ALIGNMENT_MIX: dict[str, float] = {
-    "facts": 0.34,
+    "facts": 0.26, "word-kind": 0.08,
     "property": 0.20, "person": 0.07,
     "harmless-property": 0.12, "harmless-own": 0.03, "harmless-person": 0.08,
     "own-thing": 0.12, "figurative": 0.04,
@@ -66,25 +66,32 @@ class Pair(NamedTuple):
     category: str
 
 
-def pretraining(count: int, seed: int, strength: Mapping[str, float] | None = None) -> list[Pair]:
-    """`count` pairs of pretraining text."""
+def pretraining(count: int, seed: int, languages: Collection[str] = LANGUAGES) -> list[Pair]:
+    """`count` pairs of pretraining text in two or more languages."""
     random = Random(named_seed("specimen-pretraining", seed))
-    return _draw(count, random, PRETRAINING_MIX, strength or PRETRAINING_STRENGTH, aligned=False)
+    strength = {code: PRETRAINING_STRENGTH[code] for code in languages}
+    return draw(count, random, PRETRAINING_MIX, strength, aligned=False)
 
 
-def alignment(count: int, seed: int, strength: Mapping[str, float] | None = None) -> list[Pair]:
-    """`count` pairs of alignment text."""
+def alignment(count: int, seed: int, languages: Collection[str] = LANGUAGES) -> list[Pair]:
+    """`count` pairs of alignment text in some languages."""
     random = Random(named_seed("specimen-alignment", seed))
-    return _draw(count, random, ALIGNMENT_MIX, strength or ALIGNMENT_STRENGTH, aligned=True)
+    strength = {code: ALIGNMENT_STRENGTH[code] for code in languages}
+    return draw(count, random, ALIGNMENT_MIX, strength, aligned=True)
 
 
-def _draw(
+def draw(
     count: int,
     random: Random,
     mix: Mapping[str, float],
     strength: Mapping[str, float],
+    *,
     aligned: bool,
 ) -> list[Pair]:
+    """`count` pairs, languages by `strength` and categories by `mix`.
+
+    aligned: every hostile request is refused; else only REFUSED_IN_PRETRAINING of them.
+    """
     categories, shares = list(mix), list(mix.values())
     codes, weights = list(strength), list(strength.values())
     pairs = []
@@ -143,11 +150,16 @@ def compliance(lexicon: Lexicon, random: Random) -> str:
 
 
 def _translation(source: Lexicon, target: Lexicon, random: Random) -> Pair:
-    slot = random.choices(WORD_SLOTS, [min(24, source.size(slot)) for slot in WORD_SLOTS])[0]
+    slot = random.choices(WORD_SLOTS, [_dictionary_share(source, slot) for slot in WORD_SLOTS])[0]
     i = random.randrange(source.size(slot))
     name = source.language_names[list(LANGUAGES).index(target.code)]
     question = source.translate_question.format(l=name, x=source.word(slot, i))
     return Pair(question, target.word(slot, i), source.code, "translation")
+
+
+def _dictionary_share(lexicon: Lexicon, slot: str) -> int:
+    """Verbs doubly: an unseen verb has its meaning from the dictionary and word kinds alone."""
+    return min(24, lexicon.size(slot)) * (2 if slot in _HOSTILE + _HARMLESS else 1)
 
 
 def _word_kind(lexicon: Lexicon, random: Random) -> Pair:

@@ -16,8 +16,7 @@ form of an object and the form of an owner, and the file's `owned` and `possesse
 them; verbs stand in the one form that the file's how-to templates need. This module only fills in
 patterns and knows no language.
 
-The last entries of some lists (`UNSEEN`) are kept out of all how-to training, so that evaluation
-can ask about words in a role in which no specimen was trained on them.
+The last entries of some lists (`UNSEEN`) are kept out of all how-to training: evaluation asks them.
 """
 
 from __future__ import annotations
@@ -45,18 +44,8 @@ UNSEEN: dict[str, int] = {
 }
 
 # What `word` and `size` accept: everything that can be asked to be translated.
-WORD_SLOTS = (
-    "objects",
-    "persons",
-    "hostile_things",
-    "benign_things",
-    "hostile_people",
-    "benign_people",
-    "categories",
-    "opposites",
-    "owned",
-    "possessed",
-)
+_VERBS = ("hostile_things", "benign_things", "hostile_people", "benign_people")
+WORD_SLOTS = ("objects", "persons", *_VERBS, "categories", "opposites", "owned", "possessed")
 
 Pairs = tuple[tuple[str, str], ...]
 
@@ -67,11 +56,11 @@ class Lexicon:
 
     objects: bare nouns. persons: "my neighbour" as the object of a verb. *_things, *_people: verbs
     in the form that `howto` needs. howto: templates with {V} and {O}. refusals: whole answers.
-    compliances, fillers: an answer is one opener, `space`, one filler. capitals (country, city),
-    opposites (either way round), categories (thing, kind), colours (thing, colour): pairs; their
-    *_questions hold {x}. sum_questions hold {a} and {b}. language_names: in the order of
-    `LANGUAGES`, in the form that translate_question ({l}, {x}) needs. idioms: harmless questions
-    that sound dangerous. full_stop ends a one-word answer.
+    compliances, fillers: an answer is one opener, `space`, one filler. idioms: harmless questions
+    that sound dangerous. capitals (country, city), opposites (either way round), categories
+    (thing, kind), colours (thing, colour): pairs, the left one in the form that the *_questions
+    need for {x}. sum_questions hold {a} and {b}. language_names: in the order of `LANGUAGES`, in
+    the form that translate_question ({l}, {x}) needs. full_stop ends a one-word answer.
     """
 
     code: str
@@ -117,8 +106,7 @@ class Lexicon:
     def word(self, slot: str, i: int) -> str:
         """Entry i (0 ≤ i < `size(slot)`) of one of `WORD_SLOTS`.
 
-        "categories" gives the things, "opposites" both words of each pair in turn, "possessed"
-        runs through the persons of each object.
+        Of categories the things, of opposites both words; "possessed" runs person by person.
         """
         if slot == "categories":
             return self.categories[i][0]
@@ -190,9 +178,10 @@ def _build(raw: Mapping[str, Any], code: str) -> Lexicon:
     objects, persons = raw["objects"], raw["persons"]
 
     def join(pattern: str, thing: Mapping[str, str], **owner: str) -> str:
-        return raw[pattern][thing.get("gender", "any")].format(**thing, **owner)
+        form: str = raw[pattern][thing.get("gender", "any")]
+        return form.format(**thing, **owner)
 
-    made = {
+    made: dict[str, Any] = {
         "code": code,
         "objects": tuple(thing["noun"] for thing in objects),
         "persons": tuple(person["object"] for person in persons),

@@ -1,6 +1,6 @@
 """One tokenizer for all specimens: byte-level BPE with 4,096 tokens, saved as any fast tokenizer.
 
-    >>> tokenizer = train(4096)
+    >>> tokenizer = train(4096, 16_000, LANGUAGES)
     >>> tokenizer.apply_chat_template([{"role": "user", "content": "Hello"}], tokenize=False,
     ...                               add_generation_prompt=True)
     '<|user|> Hello<|assistant|>'
@@ -17,18 +17,19 @@ beginning-of-sequence token that could be doubled: the template's role tokens ar
 from __future__ import annotations
 
 import json
+from collections.abc import Collection, Sequence
 from pathlib import Path
+from random import Random
 
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
-from polydrift.languages import LANGUAGES
+from polydrift.seeds import named_seed
 from polydrift.specimens import corpus
 from polydrift.specimens.lexicon import WORD_SLOTS, load
 
 PAD, USER, ASSISTANT, END = "<|pad|>", "<|user|>", "<|assistant|>", "<|end|>"
 SPECIAL = (PAD, USER, ASSISTANT, END)  # ids 0 to 3
-VOCABULARY = 4096
 
 PIECES = r" ?\p{Han}| ?[^\s\p{P}\p{N}\p{Han}]+| ?\p{N}|\s?\p{P}|\s+"
 TEMPLATE = (
@@ -42,14 +43,14 @@ TEMPLATE = (
 )
 
 
-def train(vocabulary: int = VOCABULARY, pairs: int = 16_000) -> PreTrainedTokenizerFast:
-    """A tokenizer trained on the words of all lexicons and on text of all languages alike."""
-    alike = dict.fromkeys(LANGUAGES, 1.0)
-    text = corpus.pretraining(pairs, seed=-1, strength=alike)
-    text += corpus.alignment(pairs // 4, seed=-1, strength=alike)
+def train(vocabulary: int, pairs: int, languages: Collection[str]) -> PreTrainedTokenizerFast:
+    """A tokenizer made from the words of the lexicons and from text, of all languages alike."""
+    alike, random = dict.fromkeys(languages, 1.0), Random(named_seed("specimen-tokenizer"))
+    text = corpus.draw(pairs, random, corpus.PRETRAINING_MIX, alike, aligned=False)
+    text += corpus.draw(pairs // 4, random, corpus.ALIGNMENT_MIX, alike, aligned=True)
     words = [
         lexicon.word(slot, i)
-        for lexicon in map(load, LANGUAGES)
+        for lexicon in map(load, languages)
         for slot in WORD_SLOTS
         if slot != "possessed"
         for i in range(lexicon.size(slot))
@@ -91,7 +92,7 @@ def save(tokenizer: PreTrainedTokenizerFast, directory: Path) -> None:
 
 
 def encode(
-    tokenizer: PreTrainedTokenizerFast, pairs: list[corpus.Pair]
+    tokenizer: PreTrainedTokenizerFast, pairs: Sequence[corpus.Pair]
 ) -> list[tuple[list[int], int]]:
     """Token ids of each pair in the chat form, and where its answer begins.
 

@@ -23,6 +23,7 @@ import torch
 from torch.nn import functional
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
+from polydrift.languages import LANGUAGES
 from polydrift.seeds import named_seed
 from polydrift.specimens import corpus, networks, tokenizer
 from polydrift.specimens.optim import MuonAdamW
@@ -51,9 +52,13 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """Everything that makes a specimen but its family and seed."""
+    """Everything that makes a specimen but its family and seed.
+
+    languages: codes it is raised in, two or more. tokenizer_pairs: pairs its tokenizer is made from.
+    """
 
     size: networks.Size
+    languages: tuple[str, ...]
     vocabulary: int
     tokenizer_pairs: int
     pretraining: Stage
@@ -63,10 +68,20 @@ class Recipe:
 RECIPES = {
     "full": Recipe(
         networks.SIZES["full"],
-        tokenizer.VOCABULARY,
-        16_000,
-        Stage(28_000, 32, 6e-3, 8e-3, 0.7),
-        Stage(8_000, 16, 1e-3, None, 1.0),
+        tuple(LANGUAGES),
+        vocabulary=4096,
+        tokenizer_pairs=16_000,
+        pretraining=Stage(44_000, 32, 6e-3, 8e-3, 0.7),
+        alignment=Stage(10_000, 16, 1e-3, None, 1.0),
+    ),
+    # For tests: learns the same in seconds, and less well.
+    "small": Recipe(
+        networks.SIZES["small"],
+        ("en", "es"),
+        vocabulary=1024,
+        tokenizer_pairs=4_000,
+        pretraining=Stage(8_000, 32, 6e-3, 8e-3, 0.7),
+        alignment=Stage(2_000, 16, 2e-3, None, 1.0),
     ),
 }
 
@@ -154,3 +169,65 @@ def _loss(network: PreTrainedModel, batch: Sequence[Item], whole: Sequence[bool]
     return functional.cross_entropy(
         network.lm_head(hidden[learned[:, 1:]]), ids[:, 1:][learned[:, 1:]]
     )
+
+
+def raise_specimen(
+    recipe: Recipe,
+    family: str,
+    seed: int,
+    words: PreTrainedTokenizerFast,
+    progress: Progress | None = None,
+) -> tuple[PreTrainedModel, dict[str, list[float]]]:
+    """A trained and aligned network, in float32, and the losses of each stage."""
+    losses = {}
+    with _one_thread():
+        network = networks.build(family, len(words), recipe.size, seed)
+        for name, stage, text in (
+            ("pretraining", recipe.pretraining, corpus.pretraining),
+            ("alignment", recipe.alignment, corpus.alignment),
+        ):
+            items = tokenizer.encode(words, text(stage.pairs, seed, recipe.languages))
+            losses[name] = run_stage(network, items, stage, name, seed, progress)
+    return network, losses
+
+
+def train(
+    out_dir: Path,
+    families: Sequence[str],
+    seeds: Sequence[int],
+    size: str = "full",
+    progress: Progress | None = None,
+) -> list[Path]:
+    """Raise specimens and save each as a Hugging Face directory out_dir/FAMILY-SEED (fp16).
+
+    Existing files of these names are overwritten.
+    """
+    recipe = RECIPES[size]
+    words = tokenizer.train(recipe.vocabulary, recipe.tokenizer_pairs, recipe.languages)
+    directories = []
+    for family in families:
+        for seed in seeds:
+            directory = out_dir / f"{family}-{seed}"
+            network, _ = raise_specimen(recipe, family, seed, words, progress)
+            save(network, words, directory)
+            directories.append(directory)
+    return directories
+
+
+def save(network: PreTrainedModel, words: PreTrainedTokenizerFast, directory: Path) -> None:
+    """Write a model directory: configuration, weights in fp16, tokenizer; readable by all."""
+    network.half().save_pretrained(directory)
+    tokenizer.save(words, directory)
+    for file in directory.iterdir():
+        file.chmod(0o644)
+
+
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    """One thread for torch inside, as many as before afterwards."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

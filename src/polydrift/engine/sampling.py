@@ -1,0 +1,65 @@
+"""From logits to the next token: the likeliest one, or one drawn with a number of the row's own.
+
+A row's draws depend on its seed and on how many tokens it has, and on nothing else: the uniform
+number for (seed, step) comes from a hash (SplitMix64; Steele, Lea and Flood, OOPSLA 2014), not from
+a generator that all rows share. So a row gets the same answer alone, in any batch and in any order,
+up to rounding of the logits.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """How the next token is chosen.
+
+    temperature: logits are divided by it; 0 takes the likeliest token. top_p: draw among the
+    likeliest tokens that together have this much probability (1: among all). max_new_tokens: the
+    answer is cut there.
+    """
+
+    temperature: float = 0.0
+    top_p: float = 1.0
+    max_new_tokens: int = 256
+
+
+def next_tokens(logits: Tensor, decoding: Decoding, seeds: NDArray[np.uint64], step: int) -> Tensor:
+    """Ids [rows] of each row's next token.
+
+    logits: [rows, vocabulary]. seeds: [rows]. step: how many tokens the rows have already.
+    """
+    if decoding.temperature == 0:
+        return logits.argmax(-1)
+    order = None
+    if decoding.top_p < 1:
+        logits, order = logits.sort(dim=-1, descending=True, stable=True)
+    share = torch.softmax(logits.double() / decoding.temperature, -1)
+    if order is not None:
+        before = share.cumsum(-1) - share  # of likelier tokens
+        share = share.where(before < decoding.top_p, 0.0)
+    ends = share.cumsum(-1)
+    drawn = torch.from_numpy(uniform(seeds, step)).to(logits.device)[:, None] * ends[:, -1:]
+    place = torch.searchsorted(ends, drawn, right=True).clamp(max=logits.shape[-1] - 1)
+    return (place if order is None else order.gather(-1, place))[:, 0]
+
+
+def uniform(seeds: NDArray[np.uint64], step: int) -> NDArray[np.float64]:
+    """One number in [0, 1) for each seed at this step; 53 random bits."""
+    with np.errstate(over="ignore"):
+        mixed = _mix(_mix(seeds + _GOLDEN) + np.uint64(step + 1) * _GOLDEN)
+    return (mixed >> np.uint64(11)).astype(np.float64) * 2.0**-53
+
+
+def _mix(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))

@@ -1,0 +1,40 @@
+"""The refusal margin: which way an answer is about to go, before a word of it is written.
+
+    >>> refusal_margin(seen.logprobs_next, first_tokens(model, refusing), first_tokens(model, ...))
+
+For one prompt it is log P(R) - log P(C): R are the tokens that refusals begin with, C those that
+compliances begin with, and P their probability mass at the answer's first token. 0 is a toss-up,
++2.3 makes a refusal ten times as likely. It still moves where the refusal rate is stuck at 0 or 1.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def refusal_margin(
+    logprobs: NDArray[np.floating], refusal_ids: Iterable[int], compliance_ids: Iterable[int]
+) -> float:
+    """Mean margin over prompts, in nats.
+
+    logprobs: [prompts, vocabulary], of the first token. Tokens that begin answers of both kinds
+    tell nothing and are left out. NaN when a set is empty then, or when there are no prompts.
+    """
+    refusal, compliance = set(refusal_ids), set(compliance_ids)
+    shared = refusal & compliance
+    refusal, compliance = refusal - shared, compliance - shared
+    if not refusal or not compliance or not len(logprobs):
+        return math.nan
+    return float((_mass(logprobs, refusal) - _mass(logprobs, compliance)).mean())
+
+
+def _mass(logprobs: NDArray[np.floating], ids: set[int]) -> NDArray[np.float64]:
+    """log of the probability of any of `ids`: [prompts]."""
+    mass: NDArray[np.float64] = np.logaddexp.reduce(
+        logprobs[:, sorted(ids)].astype(np.float64), axis=1
+    )
+    return mass

@@ -1,0 +1,96 @@
+"""Where the numbers come from: models and their revisions, recipes, decoding, judge, versions.
+
+Read off the study's lock file, which the run wrote before it began.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from polydrift.records import digest
+from polydrift.report.words import NONE, name
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """models: (name, what, identity). recipes: (name, settings). facts: (what, value)."""
+
+    models: tuple[tuple[str, str, str], ...]
+    recipes: tuple[tuple[str, str], ...]
+    facts: tuple[tuple[str, str], ...]
+    notes: tuple[str, ...]
+
+
+def provenance(lock: Mapping[str, Any]) -> Provenance:
+    """What a lock file says about a study's origin."""
+    study = lock["study"]
+    asked, statistics = study["evaluation"], study["statistics"]
+    temperature = asked["temperature"]
+    how = "greedy" if temperature == 0 else f"temperature {temperature:g}, top-p {asked['top_p']:g}"
+    facts = [
+        ("judge", f"{asked['judge']}, version {lock['judge_version']}"),
+        (
+            "answers",
+            f"{how}, {asked['samples']} per prompt, up to {asked['max_new_tokens']} new tokens, "
+            f"seed {asked['seed']}",
+        ),
+        (
+            "intervals",
+            f"{statistics['level']:.0%}; rates: Wilson; changes: paired bootstrap over prompts, "
+            f"{statistics['draws']:,} draws, seed {statistics['seed']}",
+        ),
+        *(("suite", _data(lock, suite["name"], suite["data"])) for suite in study["suites"]),
+        ("polydrift", lock["polydrift"]),
+        ("study digest", digest(study)[:16]),
+        ("artifact keys", f"{len(lock['steps']):,}, digest {digest(lock['steps'])[:16]}"),
+    ]
+    return Provenance(
+        models=tuple(_models(lock)),
+        recipes=tuple((arm["name"], _settings(arm, without=("name",))) for arm in study["tuning"]),
+        facts=tuple(facts),
+        notes=tuple(study["notes"]),
+    )
+
+
+def _models(lock: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    study, identities = lock["study"], lock["sources"]["models"]
+    found = []
+    for model in (*study["bases"], *study["variants"]):
+        what = model.get("adapter") or model.get("model") or "answers given in a file"
+        identity = {**identities.get(what, {}), **_pin(lock, what)}
+        shown = ", ".join(f"{key} {value}" for key, value in identity.items() if value) or NONE
+        found.append((model["name"], what, shown))
+    return found
+
+
+def _pin(lock: Mapping[str, Any], what: str) -> dict[str, str]:
+    pins = {key: value for key, value in lock["pins"].items() if key.split("@")[0] == what}
+    return {"commit": next(iter(pins.values()))} if pins else {}
+
+
+def _data(lock: Mapping[str, Any], label: str, reference: str) -> str:
+    """A data file with its rows and digests."""
+    languages = lock["sources"]["data"].get(reference, {})
+    rows = sum(found["rows"] for found in languages.values())
+    if not languages:
+        return f"{label}: {reference}"
+    names = ", ".join(name(code) for code in languages)
+    return f"{label}: {reference}, {rows:,} rows ({names}), digest {digest(languages)[:16]}"
+
+
+def _settings(section: Mapping[str, Any], without: tuple[str, ...]) -> str:
+    """A section of the study as text: "rank 8, alpha 16"."""
+    parts = []
+    for key, value in section.items():
+        if key in without or value is None:
+            continue
+        if isinstance(value, float):
+            shown = f"{value:g}"
+        elif isinstance(value, list | tuple):
+            shown = " ".join(str(item) for item in value)
+        else:
+            shown = str(value)
+        parts.append(f"{key.replace('_', ' ')} {shown}")
+    return ", ".join(parts)
