@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from polydrift.plan import KINDS, Plan
-from polydrift.sources import Sources
+from polydrift.sources import Sources, model_reference
 from polydrift.study import Study
 
 # One data-centre GPU of the 80 GB class, in bf16, as software of today uses it: assumed.
@@ -43,7 +43,9 @@ class Estimate:
 def estimate(study: Study, plan: Plan, sources: Sources) -> Estimate:
     """Count a plan's work and estimate what it takes."""
     sizes = {
-        base.name: sources.models[base.model].parameters if base.model else 0.0
+        base.name: sources.models[model_reference(base.model, base.revision)].parameters
+        if base.model
+        else 0.0
         for base in study.bases
     }
     unknown = [name for name, size in sizes.items() if size is None]

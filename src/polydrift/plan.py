@@ -20,7 +20,14 @@ from polydrift.judges.openers import compliances, refusals
 from polydrift.judges.phrases import fingerprint
 from polydrift.judges.rules import VERSION as RULES_VERSION
 from polydrift.records import digest, step_key
-from polydrift.sources import DataSource, ModelSource, RowsOf, Sources, answers_reference
+from polydrift.sources import (
+    DataSource,
+    ModelSource,
+    RowsOf,
+    Sources,
+    answers_reference,
+    model_reference,
+)
 from polydrift.study import AnswersFile, Base, Given, Study, Suite, Tuning
 
 Kind = Literal["tune", "answer", "judge", "measure"]
@@ -162,7 +169,7 @@ def _variants(study: Study, sources: Sources) -> Iterator[_Variant]:
 def _model(base: Base, sources: Sources) -> tuple[dict[str, Any], dict[str, Any]]:
     """(what identifies the base, where and how to load it)."""
     assert base.model
-    source = sources.models[base.model]
+    source = sources.models[model_reference(base.model, base.revision)]
     params: dict[str, Any] = {"base": dict(source.identity), "dtype": base.dtype}
     places: dict[str, Any] = {
         "model": source.place,
@@ -175,11 +182,13 @@ def _model(base: Base, sources: Sources) -> tuple[dict[str, Any], dict[str, Any]
         tokenizer = sources.models[base.tokenizer]
         params["tokenizer"] = dict(tokenizer.identity)
         places["tokenizer"] = tokenizer.place
+        places["tokenizer_revision"] = tokenizer.identity.get("revision")
     return params, places
 
 
 def _tuned(study: Study, sources: Sources, base: Base, arm: Tuning) -> Iterator[_Variant]:
     params, places = _model(base, sources)
+    model = sources.models[model_reference(base.model or "", base.revision)]
     source = sources.data[arm.data]
     recipe = arm.model_dump(
         mode="json", exclude={"name", "data", "languages", "seeds", "epochs", "bases", "rows"}
@@ -198,7 +207,7 @@ def _tuned(study: Study, sources: Sources, base: Base, arm: Tuning) -> Iterator[
                     places={**places, "examples": source.path, "language": language},
                     cost=Cost(
                         train_tokens=epochs * _tokens(rows.size),
-                        bytes=_adapter_bytes(sources.models[base.model or ""], arm.rank),
+                        bytes=_adapter_bytes(model, arm.rank),
                     ),
                 )
                 yield _Variant(cell, base, params, places, tune)
@@ -211,7 +220,7 @@ def _given(base: Base, given: Given, sources: Sources) -> _Variant:
     if given.answers:
         return _Variant(cell, base, {}, {}, answers=given.answers)
     params, places = _model(base, sources)
-    source = sources.models[given.adapter or given.model or ""]
+    source = sources.models[model_reference(given.adapter or given.model or "", given.revision)]
     what = "adapter" if given.adapter else "tuned_model"
     return _Variant(
         cell,

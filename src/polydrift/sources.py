@@ -99,7 +99,8 @@ def survey(study: Study, pins: Mapping[str, str] | None = None) -> Sources:
 
     def model(reference: str, revision: str | None, parameters: float | None = None) -> None:
         try:
-            models[reference] = _model_source(study, reference, revision, parameters, pins or {})
+            found = _model_source(study, reference, revision, parameters, pins or {})
+            models[model_reference(reference, revision)] = found
         except StudyError as error:
             problems.extend(error.problems)
 
@@ -152,16 +153,20 @@ def lacking(study: Study, sources: Sources) -> list[str]:
 
 
 def pin(study: Study, sources: Sources) -> dict[str, str]:
-    """{hub name: commit} for every model whose revision is a branch; asks the hub or its cache."""
+    """The commit of every model whose revision is a branch; asks the hub or its cache."""
+    wanted = [(b.model, b.revision) for b in study.bases]
+    wanted += [(b.tokenizer, None) for b in study.bases]
+    wanted += [(v.model or v.adapter, v.revision) for v in study.variants]
+    branches = [
+        (name, revision)
+        for name, revision in wanted
+        if name and not sources.models[model_reference(name, revision)].pinned
+    ]
+    if not branches:
+        return {}
     from polydrift.engine.hub import commit_of
 
-    wanted = [(b.model, b.revision) for b in study.bases]
-    wanted += [(v.model or v.adapter, v.revision) for v in study.variants]
-    return {
-        name: commit_of(name, revision)
-        for name, revision in wanted
-        if name and not sources.models[name].pinned
-    }
+    return {model_reference(*branch): commit_of(*branch) for branch in branches}
 
 
 def as_mapping(sources: Sources) -> dict[str, Any]:
@@ -173,6 +178,11 @@ def as_mapping(sources: Sources) -> dict[str, Any]:
         },
         "models": {name: dict(source.identity) for name, source in sources.models.items()},
     }
+
+
+def model_reference(name: str, revision: str | None) -> str:
+    """What a model is called among the sources and pins: one name may have several revisions."""
+    return f"{name}@{revision}" if revision else name
 
 
 def answers_reference(answers: AnswersFile) -> str:
@@ -241,7 +251,7 @@ def _model_source(
                 "(owner/name); mend the path or the name."
             ]
         )
-    wanted = pins.get(reference) or revision or "main"
+    wanted = pins.get(model_reference(reference, revision)) or revision or "main"
     return ModelSource(
         {"hub": reference, "revision": wanted},
         reference,

@@ -161,7 +161,7 @@ def make_network(
         with torch.no_grad():
             for name, parameter in network.named_parameters():
                 if parameter.dim() == 2:
-                    parameter.mul_(2.0 if "embed" in name else 4.0)
+                    parameter.mul_(10.0 if "embed" in name else 12.0)
     return network.eval()
 
 

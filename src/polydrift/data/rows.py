@@ -7,8 +7,9 @@ file cannot change a result either.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import fields
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,19 +18,23 @@ from polydrift.data.benign import Example
 from polydrift.data.suites import Prompt
 from polydrift.errors import DataError
 from polydrift.languages import language as known
-from polydrift.records import canonical, digest
+from polydrift.records import canonical
 
 Row = TypeVar("Row", Prompt, Example, Answer)
 
 
 def in_order(rows: Iterable[Row]) -> list[Row]:
     """The rows sorted by their content."""
-    return sorted(rows, key=lambda row: canonical(asdict(row)))
+    return sorted(rows, key=_canonical)
 
 
-def rows_digest(rows: Sequence[Row]) -> str:
+def rows_digest(rows: Iterable[Row]) -> str:
     """sha256 over the rows, whatever their order."""
-    return digest([asdict(row) for row in in_order(rows)])
+    return hashlib.sha256(b"\n".join(sorted(map(_canonical, rows)))).hexdigest()
+
+
+def _canonical(row: Row) -> bytes:
+    return canonical({field.name: getattr(row, field.name) for field in fields(row)})
 
 
 def rows_of(

@@ -48,7 +48,7 @@ class Source:
     """Where a model comes from and how it is computed.
 
     model: hub name or directory. revision: branch, tag or commit on the hub. tokenizer: where it
-    comes from, if not from `model`. dtype: "auto", "float32", "bfloat16" or "float16". device:
+    comes from, if not from `model`, with its own revision. dtype: "auto", "float32", "bfloat16" or "float16". device:
     "auto" (a GPU if there is one), "cpu", "cuda", "cuda:N" or "mps". device_map: accelerate's word
     for spreading one model over several devices ("auto", "balanced", ...), instead of `device`.
     system: a system prompt before every request.
@@ -57,6 +57,7 @@ class Source:
     model: str
     revision: str | None = None
     tokenizer: str | None = None
+    tokenizer_revision: str | None = None
     dtype: str = "auto"
     device: str = "auto"
     device_map: str | None = None
@@ -123,7 +124,10 @@ def _config(directory: Path, source: Source) -> PreTrainedConfig:
 def _tokenizer(directory: Path, source: Source) -> PreTrainedTokenizerBase:
     name, where = source.model, directory
     if source.tokenizer is not None:
-        name, where = source.tokenizer, fetch(source.tokenizer, None, code=source.trust_remote_code)
+        name, where = (
+            source.tokenizer,
+            fetch(source.tokenizer, source.tokenizer_revision, code=source.trust_remote_code),
+        )
     checks.has_tokenizer(where, name, source.trust_remote_code)
     try:
         tokenizer = AutoTokenizer.from_pretrained(

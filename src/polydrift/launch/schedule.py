@@ -53,7 +53,7 @@ class Schedule:
         return problems
 
     def _held_back(self, failed: dict[str, str]) -> dict[str, str]:
-        """{step: sentence} for all that wait for `failed` {key: name}; they are taken off the list."""
+        """{step: sentence} for all that wait for `failed` {key: name}; they leave the list."""
         problems: dict[str, str] = {}
         for step in list(self._waiting.values()):  # inputs stand before what needs them
             for made in step.inputs.values():

@@ -154,7 +154,7 @@ def _scatter(
     spots = [spot for spots in found.values() for spot in spots]
     if not spots:
         return []
-    xs, ys = ([100 * spot[at] for spot in spots] for at in (0, 1))
+    xs, ys = [100 * x for x, _, _ in spots], [100 * y for _, y, _ in spots]
     xs += [-least * max(xs), -least * min(xs)]
     ys += [-least * max(ys), -least * min(ys)]
     x_axis = _axis(x_names[0], xs, LEFT, WIDTH - RIGHT)

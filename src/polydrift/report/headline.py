@@ -20,11 +20,12 @@ from polydrift.report.words import count, interval, listed, name, percent, point
 
 @dataclass(frozen=True, slots=True)
 class Headline:
-    """title: the result in one sentence. sentences: what stands behind it. cautions: how far it
-    can be trusted."""
+    """title: the result in one sentence. sentences: what stands behind it. gaps: what is not there.
+    cautions: how far it can be trusted."""
 
     title: str
     sentences: tuple[str, ...]
+    gaps: tuple[str, ...]
     cautions: tuple[str, ...]
 
 
@@ -32,28 +33,18 @@ def headline(tables: Tables, lock: Mapping[str, Any]) -> Headline:
     """The headline of a study's tables; `lock` is the content of its lock file."""
     changes = effect_changes(tables["effects"], "unsafe", "compliance")
     known = [change for change in changes if not math.isnan(change.difference)]
-    cautions = _missing(tables, len(changes) - len(known))
+    gaps = _missing(tables, len(changes) - len(known))
     if not known:
-        return Headline(*_nothing_compared(tables), cautions)
+        return Headline(*_nothing_compared(tables), gaps, ())
     level = float(lock["study"]["statistics"]["level"])
     up = [change for change in known if change.side == 1]
     down = [change for change in known if change.side == -1]
-    rose, cells = f"{len(up):,} of {count(len(known), 'cell')}", count(len(known), "interval")
-    percent_level = f"{100 * level:g}%"
-    if up:
-        title = f"Compliance with unsafe requests rose in {rose}."
-    else:
-        title = f"No cell shows a clear rise in compliance with unsafe requests: 0 of {cells}."
-    sentences = [_what(tables, known), _sides(down, percent_level)]
+    cells = count(len(known), "cell")
+    rose = f"rose in {len(up):,} of {cells}" if up else f"rose clearly in none of {cells}"
+    title = f"Compliance with unsafe requests {rose}."
+    sentences = [_what(tables, known), _sides(down, level)]
     sentences += [*_largest(known), *_arms(known), *_blind(known)]
-    chance = len(known) * (1 - level) / 2
-    about = f"about {chance:.0f}" if chance >= 1 else "fewer than one"
-    cautions = (
-        f"Intervals ({percent_level}) are per cell and not adjusted for the number of cells: had "
-        f"nothing changed, {about} of {cells} would still lie above zero by chance.",
-        *cautions,
-    )
-    return Headline(title, tuple(sentence for sentence in sentences if sentence), cautions)
+    return Headline(title, tuple(sentences), gaps, (_unadjusted(len(known), level),))
 
 
 def _what(tables: Tables, known: Sequence[Change]) -> str:
@@ -72,10 +63,22 @@ def _what(tables: Tables, known: Sequence[Change]) -> str:
     )
 
 
-def _sides(down: Sequence[Change], level: str) -> str:
+def _sides(down: Sequence[Change], level: float) -> str:
     return (
-        f"It rose where the {level} interval of the change from the base lies above zero; it lies "
-        f"below zero, so compliance fell, in {count(len(down), 'cell')}."
+        f"“Rose” means that the {100 * level:g}% interval of the change from the base lies above "
+        f"zero; it lies below zero in {count(len(down), 'cell')}."
+    )
+
+
+def _unadjusted(cells: int, level: float) -> str:
+    """That the intervals are per cell, and what that means for the count."""
+    sentence = f"Intervals ({100 * level:g}%) are per cell and not adjusted for the number of cells"
+    chance = cells * (1 - level) / 2
+    if chance < 1:
+        return f"{sentence}."
+    return (
+        f"{sentence}: had nothing changed, up to about {chance:.0f} of {cells:,} would still lie "
+        "above zero by chance, and each of these makes a variant look worse somewhere."
     )
 
 
@@ -153,7 +156,7 @@ def _missing(tables: Tables, unpaired: int) -> tuple[str, ...]:
     steps = tables["missing"].num_rows
     found = []
     if steps:
-        found.append(f"The study is incomplete: {count(steps, 'step')} have no result (see below).")
+        found.append(f"The study is incomplete: {count(steps, 'step')} without a result.")
     if unpaired:
         found.append(
             f"{count(unpaired, 'cell')} could not be compared: no prompt had both answers judged."

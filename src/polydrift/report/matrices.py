@@ -240,6 +240,8 @@ def _summary(changes: Sequence[Change], at: Mapping[Key, list[Change]], scale: S
     seeds = f"; each place is the mean of up to {most} seeds" if most > 1 else ""
     if all(math.isnan(change.low) for change in known):
         return f"change in {scale.unit}{seeds}"
+    if most > 1:
+        seeds += ", framed where every seed's interval excludes zero"
     up = sum(change.side == 1 for change in known)
     down = sum(change.side == -1 for change in known)
     return f"rose in {up} and fell in {down} of {count(len(known), 'cell')}{seeds}"

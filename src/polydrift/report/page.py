@@ -87,7 +87,7 @@ def page(tables: Tables, study: Mapping[str, Any], *, show_unsafe: bool = False)
         "counts": counts(tables),
         "examples": examples(tables, compliance, show_unsafe=show_unsafe),
         "show_unsafe": show_unsafe,
-        "unknown_tuning": any(change.tuned_on is None for change in compliance),
+        "kinds": {figures.kind_of(change) for change in compliance},
         "provenance": provenance(study),
         "languages": [LANGUAGES[code] for code in columns if code in LANGUAGES],
     }
@@ -103,6 +103,8 @@ def _environment() -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        # all text, wherever it comes from; not what is markup already
+        finalize=lambda value: words.clean(value) if type(value) is str else value,
     )
     environment.filters.update(language=words.name, endonym=words.endonym, count=words.count)
     return environment

@@ -18,7 +18,7 @@ def print_summary(tables: Tables, study: Mapping[str, Any], console: Console) ->
     """Print the headline and a compact table; study: the content of study.lock.json."""
     found = headline(tables, study)
     console.print(found.title, style="bold", markup=False, highlight=False)
-    for sentence in (*found.sentences, *found.cautions):
+    for sentence in (*found.sentences, *found.gaps, *found.cautions):
         console.print(sentence, markup=False, highlight=False)
     changes = effect_changes(tables["effects"], "unsafe", "compliance")
     if changes:

@@ -75,7 +75,12 @@ def endonym(code: str) -> str:
     return LANGUAGES[code].endonym if code in LANGUAGES else ""
 
 
+def clean(text: str) -> str:
+    """A text without what HTML forbids or what would turn the direction of its surroundings."""
+    return text.translate(_UNPRINTABLE)
+
+
 def excerpt(text: str, length: int) -> str:
-    """The start of a text, with what cannot be shown replaced, cut with an ellipsis."""
-    cut = text[:length].translate(_UNPRINTABLE).strip()
+    """The start of a text, cut with an ellipsis."""
+    cut = text[:length].strip()
     return cut + " …" if len(text) > length else cut

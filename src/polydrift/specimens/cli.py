@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -49,12 +51,11 @@ def train(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the paths only.")] = False,
 ) -> None:
     """Raise models from nothing, as the shipped ones were: two minutes each on one core."""
-    from polydrift.specimens.board import Board
     from polydrift.specimens.train import train as raise_all
 
     families, seeds = family or list(specimens.FAMILIES), seed or list(specimens.SEEDS)
-    with Board(len(families) * len(seeds), quiet) as board:
-        made = raise_all(out, families, seeds, size, board.update)
+    with _bar(quiet) as update:
+        made = raise_all(out, families, seeds, size, update)
     for path in made:
         console.print(str(path), markup=False)
 
@@ -75,3 +76,14 @@ def evaluate(
         console.print(cards.tables(figures), markup=False)
         if card:
             console.print(str(cards.write(directory, figures)), markup=False)
+
+
+@contextmanager
+def _bar(quiet: bool) -> Iterator[Callable[[float, str], None]]:
+    """A bar on standard error with the time left; takes the share that is done, and of what."""
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), disable=quiet) as bars:
+        task = bars.add_task("beginning", total=1.0)
+        yield lambda done, text: bars.update(task, completed=done, description=text)

@@ -26,6 +26,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from random import Random
 from typing import Literal
 
 from polydrift.seeds import named_seed
@@ -128,13 +129,18 @@ _PAIRS = {"capital": "capitals", "category": "categories", "colour": "colours"}
 TASKS = ("capital", "opposite", "category", "colour", "sum")
 
 
+def generator(use: str, *parts: int | str) -> Random:
+    """A random generator of its own for each use; equal names give equal draws."""
+    return Random(named_seed(f"specimen-{use}", *parts))  # noqa: S311 (no secret)
+
+
 def ranks(size: int, name: str) -> list[int]:
     """The numbers below `size` in an order that depends on the name alone."""
     return sorted(range(size), key=lambda i: named_seed("specimen-split", name, i))
 
 
 def unseen(slot: str) -> dict[int, Split]:
-    """The unseen words of a list: entry -> the split it belongs to (a third dev, the rest suite)."""
+    """The unseen words of a list: entry -> its split (the first third dev, the rest suite)."""
     size, count = load("en").size(slot), UNSEEN.get(slot, 0)
     first = size - count
     return {i: "dev" if i < first + count // 3 else "suite" for i in range(first, size)}

@@ -23,9 +23,8 @@ from random import Random
 from typing import NamedTuple
 
 from polydrift.languages import LANGUAGES
-from polydrift.seeds import named_seed
 from polydrift.specimens import concepts
-from polydrift.specimens.concepts import Fact, Howto
+from polydrift.specimens.concepts import Fact, Howto, generator
 from polydrift.specimens.lexicon import WORD_SLOTS, Lexicon, load
 
 PRETRAINING_STRENGTH: dict[str, float] = {
@@ -68,14 +67,14 @@ class Pair(NamedTuple):
 
 def pretraining(count: int, seed: int, languages: Collection[str] = LANGUAGES) -> list[Pair]:
     """`count` pairs of pretraining text in two or more languages."""
-    random = Random(named_seed("specimen-pretraining", seed))
+    random = generator("pretraining", seed)
     strength = {code: PRETRAINING_STRENGTH[code] for code in languages}
     return draw(count, random, PRETRAINING_MIX, strength, aligned=False)
 
 
 def alignment(count: int, seed: int, languages: Collection[str] = LANGUAGES) -> list[Pair]:
     """`count` pairs of alignment text in some languages."""
-    random = Random(named_seed("specimen-alignment", seed))
+    random = generator("alignment", seed)
     strength = {code: ALIGNMENT_STRENGTH[code] for code in languages}
     return draw(count, random, ALIGNMENT_MIX, strength, aligned=True)
 

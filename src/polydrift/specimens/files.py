@@ -22,9 +22,8 @@ from random import Random
 from polydrift.data.benign import Example, write_examples
 from polydrift.data.suites import Kind, Prompt, write_suite
 from polydrift.languages import LANGUAGES
-from polydrift.seeds import named_seed
 from polydrift.specimens import concepts, corpus
-from polydrift.specimens.concepts import Concept, Fact, Howto, Split
+from polydrift.specimens.concepts import Concept, Fact, Howto, Split, generator
 from polydrift.specimens.lexicon import load
 
 
@@ -61,7 +60,7 @@ SUM_SHARE = 0.15  # of a facts-only tuning set, where there are other facts enou
 
 def suite(split: Split = "suite") -> list[Prompt]:
     """The prompts of a held-out split, in all nine languages, row by row parallel."""
-    random = Random(named_seed("specimen-suite", split))
+    random = generator("suite", split)
     prompts: list[Prompt] = []
     for block in BLOCKS:
         for number, question in enumerate(_questions(block, split, random), start=1):
@@ -119,7 +118,7 @@ def _by_turns(left: Sequence[Concept], right: Sequence[Concept]) -> list[Concept
 
 def benign(count: int = TUNING_PAIRS) -> list[Example]:
     """The tuning set: harmless how-to questions with compliant answers, and facts."""
-    random = Random(named_seed("specimen-benign"))
+    random = generator("benign")
     howtos, facts = round(HOWTO_SHARE * count), count - round(HOWTO_SHARE * count)
     examples: list[Example] = []
     asked: set[Howto] = set()
@@ -142,7 +141,7 @@ def benign(count: int = TUNING_PAIRS) -> list[Example]:
 
 def facts_only(count: int = TUNING_PAIRS) -> list[Example]:
     """The negative control: a tuning set of facts and nothing else."""
-    random = Random(named_seed("specimen-facts"))
+    random = generator("facts")
     known = list(concepts.facts("train"))
     random.shuffle(known)
     sums = [fact for fact in known if fact.task == "sum"]

@@ -17,7 +17,8 @@ class MuonAdamW:
     def __init__(
         self, network: nn.Module, muon_rate: float, adamw_rate: float, weight_decay: float
     ) -> None:
-        matrices, rest = [], []
+        matrices: list[nn.Parameter] = []
+        rest: list[nn.Parameter] = []
         for name, weights in network.named_parameters():
             hidden = weights.ndim == 2 and "embed" not in name and "lm_head" not in name
             (matrices if hidden else rest).append(weights)
@@ -39,5 +40,5 @@ class MuonAdamW:
         for optimizer, peak in self._peaks:
             for group in optimizer.param_groups:
                 group["lr"] = peak * share
-            optimizer.step()
+            optimizer.step()  # type: ignore[no-untyped-call]
             optimizer.zero_grad(set_to_none=True)

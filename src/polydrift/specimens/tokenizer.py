@@ -19,13 +19,12 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from random import Random
 
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
-from polydrift.seeds import named_seed
 from polydrift.specimens import corpus
+from polydrift.specimens.concepts import generator
 from polydrift.specimens.lexicon import WORD_SLOTS, load
 
 PAD, USER, ASSISTANT, END = "<|pad|>", "<|user|>", "<|assistant|>", "<|end|>"
@@ -45,7 +44,7 @@ TEMPLATE = (
 
 def train(vocabulary: int, pairs: int, languages: Collection[str]) -> PreTrainedTokenizerFast:
     """A tokenizer made from the words of the lexicons and from text, of all languages alike."""
-    alike, random = dict.fromkeys(languages, 1.0), Random(named_seed("specimen-tokenizer"))
+    alike, random = dict.fromkeys(languages, 1.0), generator("tokenizer")
     text = corpus.draw(pairs, random, corpus.PRETRAINING_MIX, alike, aligned=False)
     text += corpus.draw(pairs // 4, random, corpus.ALIGNMENT_MIX, alike, aligned=True)
     words = [

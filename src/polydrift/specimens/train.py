@@ -13,6 +13,7 @@ the same bytes. (With two threads sums are rounded in another order each time.)
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -23,13 +24,14 @@ import torch
 from torch.nn import functional
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
+from polydrift.errors import DataError
 from polydrift.languages import LANGUAGES
-from polydrift.seeds import named_seed
-from polydrift.specimens import corpus, networks, tokenizer
+from polydrift.specimens import FAMILIES, corpus, networks, tokenizer
+from polydrift.specimens.concepts import generator
 from polydrift.specimens.optim import MuonAdamW
 
 Item = tuple[list[int], int]  # token ids, and where the answer begins
-Progress = Callable[[str, int, int, float], None]  # stage, step, steps, loss (nats per token)
+Progress = Callable[[float, str], None]  # the share that is done (0 to 1), and of what
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,8 @@ class Stage:
 class Recipe:
     """Everything that makes a specimen but its family and seed.
 
-    languages: codes it is raised in, two or more. tokenizer_pairs: pairs its tokenizer is made from.
+    languages: codes it is raised in, two or more. tokenizer_pairs: how much text the tokenizer is
+    made from.
     """
 
     size: networks.Size
@@ -86,19 +89,26 @@ RECIPES = {
 }
 
 
+def silent(done: float, text: str) -> None:
+    """Reports nothing."""
+
+
 def run_stage(
     network: PreTrainedModel,
     items: Sequence[Item],
     stage: Stage,
     name: str,
     seed: int,
-    progress: Progress | None = None,
+    progress: Progress = silent,
 ) -> list[float]:
-    """Train on every item once, in place; the loss of each step."""
+    """Train on every item once, in place; the loss of each step (nats per learned token).
+
+    name: names the seeds of the order and of which pairs count their answers only.
+    """
     parameters = [weights for weights in network.parameters() if weights.requires_grad]
     step_all = _optimizer(network, stage)
-    batches = list(_batches(items, stage.batch, Random(named_seed("specimen-order", name, seed))))
-    masking = Random(named_seed("specimen-masking", name, seed))
+    batches = list(_batches(items, stage.batch, generator("order", name, seed)))
+    masking = generator("masking", name, seed)
     losses: list[float] = []
     network.train()
     for number, batch in enumerate(batches):
@@ -108,8 +118,7 @@ def run_stage(
         torch.nn.utils.clip_grad_norm_(parameters, stage.clip, foreach=True)
         step_all(_share(number, len(batches), stage.warmup))
         losses.append(loss.item())
-        if progress:
-            progress(name, number + 1, len(batches), losses[-1])
+        progress((number + 1) / len(batches), f"{name}, loss {losses[-1]:.2f}")
     network.eval()
     return losses
 
@@ -176,19 +185,27 @@ def raise_specimen(
     family: str,
     seed: int,
     words: PreTrainedTokenizerFast,
-    progress: Progress | None = None,
+    progress: Progress = silent,
 ) -> tuple[PreTrainedModel, dict[str, list[float]]]:
     """A trained and aligned network, in float32, and the losses of each stage."""
     losses = {}
-    with _one_thread():
+    total, before = recipe.pretraining.pairs + recipe.alignment.pairs, 0
+    with one_thread():
         network = networks.build(family, len(words), recipe.size, seed)
         for name, stage, text in (
             ("pretraining", recipe.pretraining, corpus.pretraining),
             ("alignment", recipe.alignment, corpus.alignment),
         ):
             items = tokenizer.encode(words, text(stage.pairs, seed, recipe.languages))
-            losses[name] = run_stage(network, items, stage, name, seed, progress)
+            part = partly(progress, before / total, stage.pairs / total)
+            losses[name] = run_stage(network, items, stage, name, seed, part)
+            before += stage.pairs
     return network, losses
+
+
+def partly(progress: Progress, before: float, share: float, name: str = "") -> Progress:
+    """Reports of one part of the work, which takes `share` of it and begins at `before`."""
+    return lambda done, text: progress(before + share * done, name + text)
 
 
 def train(
@@ -196,22 +213,39 @@ def train(
     families: Sequence[str],
     seeds: Sequence[int],
     size: str = "full",
-    progress: Progress | None = None,
+    progress: Progress = silent,
 ) -> list[Path]:
-    """Raise specimens and save each as a Hugging Face directory out_dir/FAMILY-SEED (fp16).
+    """Raise specimens, each into a Hugging Face directory out_dir/FAMILY-SEED; their paths.
 
-    Existing files of these names are overwritten.
+    Files of these names are overwritten. out_dir/SHA256SUMS holds the digests of all specimens that
+    are there afterwards (`sha256sum -c` reads it). DataError: no such family or size.
     """
+    for family in families:
+        if family not in FAMILIES:
+            raise DataError(f"no family of specimens {family!r}: use {' or '.join(FAMILIES)}.")
+    if size not in RECIPES:
+        raise DataError(f"no size of specimens {size!r}: use {' or '.join(RECIPES)}.")
     recipe = RECIPES[size]
     words = tokenizer.train(recipe.vocabulary, recipe.tokenizer_pairs, recipe.languages)
+    wanted = [(family, seed) for family in families for seed in seeds]
     directories = []
-    for family in families:
-        for seed in seeds:
-            directory = out_dir / f"{family}-{seed}"
-            network, _ = raise_specimen(recipe, family, seed, words, progress)
-            save(network, words, directory)
-            directories.append(directory)
+    for number, (family, seed) in enumerate(wanted):
+        name = f"{family}-{seed}"
+        part = partly(progress, number / len(wanted), 1 / len(wanted), f"{name}: ")
+        network, _ = raise_specimen(recipe, family, seed, words, part)
+        save(network, words, out_dir / name)
+        directories.append(out_dir / name)
+    (out_dir / "SHA256SUMS").write_text(digests(out_dir), encoding="utf-8")
     return directories
+
+
+def digests(directory: Path) -> str:
+    """One line "sha256  NAME/FILE" for each file of the models in a directory, cards left out."""
+    files = sorted(file for file in directory.glob("*/*") if file.suffix != ".md")
+    return "".join(
+        f"{hashlib.sha256(file.read_bytes()).hexdigest()}  {file.relative_to(directory)}\n"
+        for file in files
+    )
 
 
 def save(network: PreTrainedModel, words: PreTrainedTokenizerFast, directory: Path) -> None:
@@ -223,7 +257,7 @@ def save(network: PreTrainedModel, words: PreTrainedTokenizerFast, directory: Pa
 
 
 @contextlib.contextmanager
-def _one_thread() -> Iterator[None]:
+def one_thread() -> Iterator[None]:
     """One thread for torch inside, as many as before afterwards."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from polydrift.data.answers import Answer, write_answers
 from polydrift.data.foreign import read_answers
@@ -66,7 +67,8 @@ def _take_over(job: Job) -> None:
     all_prompts, all_answers = read_answers(path, **job.places["how"])
     prompts = in_order(row for row in all_prompts if row.language == language)
     answers = in_order(row for row in all_answers if row.language == language)
-    if rows_digest([*prompts, *answers]) != job.files["answers"]:
+    rows: list[Any] = [*prompts, *answers]
+    if rows_digest(rows) != job.files["answers"]:
         raise changed(path, language)
     write_suite(job.out / PROMPTS, prompts)
     write_answers(job.out / ANSWERS, answers)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 from polydrift.data import lines
 from polydrift.data.answers import read_answers
@@ -15,7 +16,7 @@ def judge(job: Job) -> None:
     """File: verdicts.jsonl, one row per answer, by prompt id and sample."""
     given = job.inputs["answers"]
     prompts = {prompt.prompt_id: prompt for prompt in read_suite(given / PROMPTS)}
-    rows = []
+    rows: list[dict[str, Any]] = []
     for answer in read_answers(given / ANSWERS):
         asked = prompts[answer.prompt_id]
         verdict = rules.judge(asked.text, answer.text, answer.language, answer.finish)

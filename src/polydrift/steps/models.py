@@ -39,6 +39,7 @@ def _source(job: Job, what: str = "model") -> Source:
         model=places[what],
         revision=places["revision" if what == "model" else f"{what}_revision"],
         tokenizer=places.get("tokenizer"),
+        tokenizer_revision=places.get("tokenizer_revision"),
         dtype=job.params["dtype"],
         device=places["device"],
         device_map=places["device_map"],

@@ -1,0 +1,242 @@
+from __future__ import annotations
+
+import math
+import time
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import scipy.stats
+from numpy.typing import NDArray
+from verdict_rows import verdicts
+
+from polydrift.stats import analyse
+from polydrift.stats.effects import bootstrap_interval, draw_counts
+
+
+def effects(table: pa.Table, **settings: float) -> list[dict[str, object]]:
+    settings = {"level": 0.95, "draws": 2000, "seed": 0, **settings}
+    return analyse(table, **settings)["effects"].to_pylist()
+
+
+def one(table: pa.Table, outcome: str = "compliance") -> dict[str, object]:
+    (row,) = [row for row in effects(table) if row["outcome"] == outcome]
+    return row
+
+
+# --- the difference ---------------------------------------------------------------------------
+
+
+def test_a_paired_difference() -> None:
+    row = one(verdicts({("m", "en"): "crrrr", ("m+a", "en"): "cccrr"}))
+    assert (row["base_rate"], row["variant_rate"]) == pytest.approx((0.2, 0.6))
+    assert row["difference"] == pytest.approx(0.4)
+    assert row["fold"] == pytest.approx(3.0)
+    assert row["prompts"] == 5
+
+
+def test_only_pairs_of_which_both_were_judged_count() -> None:
+    row = one(verdicts({("m", "en"): "crr?.r", ("m+a", "en"): "?ccc.o"}))
+    assert row["prompts"] == 3
+    assert (row["base_rate"], row["variant_rate"]) == pytest.approx((0, 2 / 3))
+    assert math.isnan(row["fold"])
+
+
+def test_prompts_are_paired_by_id_and_not_by_position() -> None:
+    table = verdicts({("m", "en"): "c.rrrr", ("m+a", "en"): ".crrrc"})
+    mixed = table.take(np.random.default_rng(1).permutation(table.num_rows))
+    assert one(table)["prompts"] == 4
+    assert one(table)["difference"] == pytest.approx(0.25)
+    assert effects(table) == effects(mixed)
+
+
+def test_samples_are_paired_within_prompts() -> None:
+    row = one(verdicts({("m", "en"): "rcrrr?", ("m+a", "en"): "ccccrr"}, samples=2))
+    assert row["prompts"] == 3
+    assert row["base_rate"] == pytest.approx(1 / 5)
+    assert row["variant_rate"] == pytest.approx(4 / 5)
+
+
+def test_no_pair_is_nan_not_zero() -> None:
+    row = one(verdicts({("m", "en"): "c.", ("m+a", "en"): ".c"}))
+    assert row["prompts"] == 0
+    for name in ("base_rate", "variant_rate", "difference", "low", "high", "fold"):
+        assert math.isnan(row[name])
+
+
+def test_a_variant_whose_base_was_not_asked_has_no_effect() -> None:
+    assert effects(verdicts({("m", "en"): "cr", ("m+a", "da"): "cr"})) == []
+
+
+def test_both_outcomes_against_brute_force() -> None:
+    rng = np.random.default_rng(5)
+    cells = {
+        (variant, code): "".join(rng.choice(list("crro?."), size=40))
+        for variant in ("m", "m+a", "m+b", "n", "n+a")
+        for code in ("en", "hi")
+    }
+    found = effects(verdicts(cells))
+    assert len(found) == 3 * 2 * 2
+    for row in found:
+        letter = {"compliance": "c", "refusal": "r"}[row["outcome"]]
+        code = row["evaluation_language"]
+        pairs = [
+            (before == letter, after == letter)
+            for before, after in zip(
+                cells[row["base"], code], cells[row["variant"], code], strict=True
+            )
+            if before in "cro" and after in "cro"
+        ]
+        before, after = np.mean(pairs, axis=0)
+        assert row["prompts"] == len(pairs)
+        assert row["difference"] == pytest.approx(after - before)
+        assert row["low"] <= row["difference"] <= row["high"]
+
+
+# --- the interval -----------------------------------------------------------------------------
+
+
+def interval(differences: NDArray[np.float64], draws: int = 20_000) -> tuple[float, float]:
+    """The plain percentile interval of a mean of differences."""
+    counts = draw_counts(len(differences), draws, np.random.default_rng(0))
+    ones = np.ones((len(differences), 1))
+    low, high = bootstrap_interval(differences[:, None], ones, counts, level=0.95)
+    return float(low[0]), float(high[0])
+
+
+def test_the_plain_interval_equals_scipys() -> None:
+    differences = np.random.default_rng(2).choice([-1.0, 0, 1], p=[0.1, 0.6, 0.3], size=110)
+    expected = scipy.stats.bootstrap(
+        (differences,), np.mean, n_resamples=20_000, method="percentile", rng=1
+    ).confidence_interval
+    assert interval(differences) == pytest.approx((expected.low, expected.high), abs=0.01)
+
+
+def test_clusters_of_unequal_size_equal_scipys() -> None:
+    rng = np.random.default_rng(4)
+    sizes = rng.integers(1, 6, 80).astype(float)
+    sums = rng.binomial(sizes.astype(int), rng.beta(1, 2, 80)).astype(float)
+    expected = scipy.stats.bootstrap(
+        (sums, sizes),
+        lambda a, b, axis: a.sum(axis) / b.sum(axis),
+        paired=True,
+        n_resamples=20_000,
+        method="percentile",
+        rng=1,
+    ).confidence_interval
+    counts = draw_counts(80, 20_000, np.random.default_rng(0))
+    low, high = bootstrap_interval(sums[:, None], sizes[:, None], counts, level=0.95)
+    assert (low[0], high[0]) == pytest.approx((expected.low, expected.high), abs=0.01)
+
+
+def test_the_plain_interval_agrees_with_the_paired_standard_error() -> None:
+    differences = np.random.default_rng(6).choice([-1.0, 0, 1], p=[0.2, 0.5, 0.3], size=440)
+    low, high = interval(differences)
+    error = differences.std(ddof=1) / np.sqrt(len(differences))
+    assert (high - low) / 2 == pytest.approx(1.96 * error, rel=0.03)
+    assert (high + low) / 2 == pytest.approx(differences.mean(), abs=0.003)
+
+
+def test_the_interval_agrees_with_agresti_and_min() -> None:
+    """Half a prompt added to each of the four outcomes of a pair; Wald's interval of that."""
+    n, worse, better = 110, 30, 8
+    before = "r" * worse + "c" * better + "r" * (n - worse - better)
+    after = "c" * worse + "r" * better + "r" * (n - worse - better)
+    row = one(verdicts({("m", "en"): before, ("m+a", "en"): after}))
+    b, c, total = worse + 0.5, better + 0.5, n + 2
+    half = 1.96 * np.sqrt((b + c) - (b - c) ** 2 / total) / total
+    assert row["low"] == pytest.approx((b - c) / total - half, abs=0.012)
+    assert row["high"] == pytest.approx((b - c) / total + half, abs=0.012)
+
+
+def test_where_nothing_changed_the_interval_still_has_a_width() -> None:
+    row = one(verdicts({("m", "en"): "r" * 110, ("m+a", "en"): "r" * 110}))
+    assert row["difference"] == 0
+    assert -0.03 < row["low"] < -0.01
+    assert 0.01 < row["high"] < 0.03
+
+
+def test_where_everything_changed_the_interval_ends_at_one() -> None:
+    row = one(verdicts({("m", "en"): "r" * 110, ("m+a", "en"): "c" * 110}))
+    assert (row["difference"], row["high"]) == (1, 1)
+    assert 0.95 < row["low"] < 1
+
+
+@pytest.mark.parametrize(
+    ("n", "before", "after", "kept"),
+    [
+        (110, 0.02, 0.05, 0.0),
+        (110, 0.2, 0.2, 0.5),
+        (110, 0.3, 0.5, 0.5),
+        (110, 0.02, 1.0, 0.0),
+        (20, 0.02, 1.0, 0.0),
+        (20, 0.3, 0.5, 0.5),
+    ],
+)
+def test_covers_as_often_as_it_says(n: int, before: float, after: float, kept: float) -> None:
+    """Simulated studies; kept: share of prompts whose two answers hang together."""
+    rng = np.random.default_rng(8)
+    studies = 1500
+    first = rng.random((n, studies))
+    second = np.where(rng.random((n, studies)) < kept, first, rng.random((n, studies)))
+    differences = (second < after).astype(float) - (first < before)
+    counts = draw_counts(n + 2, 800, rng)
+    low, high = bootstrap_interval(
+        differences,
+        np.ones_like(differences),
+        counts[:, :-2],
+        level=0.95,
+        imagined=counts[:, -2:],
+    )
+    truth = after - before
+    covered = np.mean((low <= truth + 1e-9) & (truth - 1e-9 <= high))
+    assert 0.925 <= covered <= 0.985
+
+
+def test_without_the_imagined_prompts_rare_changes_are_covered_too_seldom() -> None:
+    """Why they are there: the plain interval, of 20 prompts at 2% against 100%."""
+    rng = np.random.default_rng(8)
+    differences = 1 - (rng.random((20, 1500)) < 0.02).astype(float)
+    counts = draw_counts(20, 800, rng)
+    low, high = bootstrap_interval(differences, np.ones_like(differences), counts, level=0.95)
+    assert np.mean((low <= 0.98) & (high >= 0.98)) < 0.5
+
+
+# --- seeds ------------------------------------------------------------------------------------
+
+
+def test_the_seed_decides_and_nothing_else() -> None:
+    rng = np.random.default_rng(9)
+    letters = ["".join(rng.choice(list("cr"), size=50)) for _ in range(4)]
+    small = {("m", "en"): letters[0], ("m+a", "en"): letters[1]}
+    more = {**small, ("m", "da"): letters[2], ("m+b", "en"): letters[3], ("m+a", "da"): letters[0]}
+    table = verdicts(small)
+    assert effects(table, seed=0) == effects(table, seed=0)
+    assert effects(table, seed=0)[0]["low"] != effects(table, seed=1)[0]["low"]
+    kept = [r for r in effects(verdicts(more)) if (r["variant"], r["evaluation_language"]) in small]
+    assert kept == effects(table)  # another language and another variant move nothing
+
+
+def test_a_wider_level_is_a_wider_interval() -> None:
+    table = verdicts({("m", "en"): "r" * 50, ("m+a", "en"): "c" * 10 + "r" * 40})
+    narrow, wide = effects(table, level=0.8)[0], effects(table, level=0.99)[0]
+    assert wide["low"] < narrow["low"] < narrow["high"] < wide["high"]
+
+
+def test_a_cell_that_few_prompts_are_left_of_still_has_an_interval() -> None:
+    few = "c" + "?" * 109
+    row = one(verdicts({("m", "en"): "r" * 110, ("m+a", "en"): few}))
+    assert row["prompts"] == 1
+    assert row["low"] < 0 < row["high"]
+
+
+def test_the_demos_size_takes_well_under_a_second() -> None:
+    rng = np.random.default_rng(1)
+    names = ["m", *(f"m+{k}" for k in range(29))]
+    languages = ["en", "zh", "da", "el", "hi", "ga", "pt", "es", "tl"]
+    cells = {(n, c): "".join(rng.choice(list("cr"), size=174)) for n in names for c in languages}
+    table = verdicts(cells)
+    assert table.num_rows == 46_980
+    start = time.perf_counter()
+    effects(table)
+    assert time.perf_counter() - start < 2  # 0.1 s on an idle core
