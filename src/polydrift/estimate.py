@@ -20,7 +20,9 @@ BANDWIDTH = 2e12 * 0.4
 ROWS = 64
 # How much of the allowed length answers use: between a fifth and all of it.
 SHARE_LOW, SHARE_HIGH = 0.2, 1.0
-PER_STEP_SECONDS = 5.0  # loading an adapter, writing, judging
+# Loading weights and adapters, writing, per step; nothing worth counting for micro models.
+PER_STEP_SECONDS = 5.0
+MICRO = 50e6
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,7 @@ def _seconds(plan: Plan, sizes: dict[str, float | None], share: float) -> list[f
         size = sizes[step.cell.base] or 0.0
         cost = step.cost
         seconds.append(
-            PER_STEP_SECONDS
+            (PER_STEP_SECONDS if size > MICRO else 0.0)
             + 4 * size * cost.train_tokens / TRAIN_FLOPS
             + 2 * size * cost.read_tokens / READ_FLOPS
             + share * cost.new_tokens / ROWS * 2 * size / BANDWIDTH

@@ -99,7 +99,7 @@ def test_random_numbers_of_others_are_left_alone() -> None:
 
 
 def test_the_command_trains_and_the_same_bytes_each_time(tmp_path, monkeypatch) -> None:
-    tiny = text_only(SMALL, pairs=320)
+    tiny = shortened(SMALL, pairs=320)
     monkeypatch.setitem(RECIPES, "small", tiny)
     arguments = ["train", "--family", "qwen3", "--seed", "3", "--size", "small", "--quiet"]
     for name in ("a", "b"):
@@ -111,7 +111,7 @@ def test_the_command_trains_and_the_same_bytes_each_time(tmp_path, monkeypatch) 
     assert "  qwen3-3/model.safetensors\n" in sums
 
 
-def text_only(recipe, pairs: int):
+def shortened(recipe, pairs: int):
     """The recipe with fewer pairs."""
     from dataclasses import replace
 

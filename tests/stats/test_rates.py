@@ -6,10 +6,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from statsmodels.stats.proportion import proportion_confint
-from verdict_rows import SCHEMA, rows, verdicts
 
 from polydrift.errors import MeasureError
 from polydrift.stats import analyse
+from tests.stats.verdict_rows import SCHEMA, rows, verdicts
 
 
 def rates(table: pa.Table) -> list[dict[str, object]]:

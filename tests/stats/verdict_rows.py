@@ -1,4 +1,4 @@
-"""Small tables of verdicts, written as letters: c complied, r refused, o other, ? unparsed, . absent.
+"""Small tables of verdicts as letters: c complied, r refused, o other, ? unparsed, . absent.
 
 verdicts({("m", "en"): "crr?", ("m+a", "en"): "ccro"})
 """

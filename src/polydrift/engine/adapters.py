@@ -66,6 +66,7 @@ def adapted(model: Model, adapter: Path | None) -> Iterator[Model]:
         yield model
         return
     config, tensors = read_adapter(adapter)
+    tensors = _without_base(model.network, config, tensors, adapter)
     with restored(model.network):
         updates = _plain(model.network, config, tensors)
         if updates is None:
@@ -133,6 +134,29 @@ def read_adapter(directory: Path) -> tuple[LoraConfig, dict[str, Tensor]]:
     return config, tensors
 
 
+def _without_base(
+    network: PreTrainedModel, config: LoraConfig, tensors: Mapping[str, Tensor], adapter: Path
+) -> dict[str, Tensor]:
+    """The tensors by the network's own names, without copies of the base's weights.
+
+    PEFT saves the embeddings too when they, or a head tied to them, have a LoRA.
+    """
+    base = dict(network.named_parameters(remove_duplicate=False))
+    kept: dict[str, Tensor] = {}
+    for key, tensor in tensors.items():
+        name = key.removeprefix(PREFIX)
+        weight = base.get(name.replace(".base_layer.", "."))
+        owner = name.rpartition(".")[0]
+        if weight is None or any(owner.endswith(m) for m in config.modules_to_save or ()):
+            kept[name] = tensor
+        elif weight.shape != tensor.shape or not torch.equal(weight, tensor.to(weight)):
+            raise ModelError(
+                f"{adapter} brings a {name} that is not its base's; give the base that it was "
+                "trained on, or merge the two into one model first."
+            )
+    return kept
+
+
 def _plain(
     network: PreTrainedModel, config: LoraConfig, tensors: Mapping[str, Tensor]
 ) -> dict[nn.Linear, tuple[Tensor, Tensor, float]] | None:
@@ -153,7 +177,7 @@ def _plain(
     for key in (key for key in tensors if key.endswith(".lora_A.weight")):
         other = key.replace(".lora_A.", ".lora_B.")
         try:
-            layer = network.get_submodule(key.removeprefix(PREFIX).removesuffix(".lora_A.weight"))
+            layer = network.get_submodule(key.removesuffix(".lora_A.weight"))
         except AttributeError:
             return None
         if type(layer) is not nn.Linear or layer.weight.dtype not in (torch.float32, torch.float64):

@@ -48,9 +48,10 @@ class Source:
     """Where a model comes from and how it is computed.
 
     model: hub name or directory. revision: branch, tag or commit on the hub. tokenizer: where it
-    comes from, if not from `model`, with its own revision. dtype: "auto", "float32", "bfloat16" or "float16". device:
-    "auto" (a GPU if there is one), "cpu", "cuda", "cuda:N" or "mps". device_map: accelerate's word
-    for spreading one model over several devices ("auto", "balanced", ...), instead of `device`.
+    comes from, if not from `model`, and its revision. dtype: "auto", "float32", "bfloat16" or
+    "float16". device: "auto" (a GPU if there is one), "cpu", "cuda", "cuda:N" or "mps". device_map:
+    accelerate's word for spreading one model over several devices ("auto", "balanced", ...),
+    instead of `device`.
     system: a system prompt before every request.
     """
 

@@ -1,0 +1,269 @@
+"""The parts of the page as plain data: matrices, figures, counts, examples, provenance, terminal."""
+
+from __future__ import annotations
+
+import io
+import math
+
+import pyarrow as pa
+import pytest
+from rich.console import Console
+
+from polydrift.report import print_summary
+from polydrift.report.counts import counts
+from polydrift.report.examples import examples
+from polydrift.report.figures import drift, tipping
+from polydrift.report.grid import effect_changes, measure_changes, panels
+from polydrift.report.matrices import NATS, RISE_IS_WORSE, matrices
+from polydrift.report.provenance import provenance
+from tests.report.synthetic import MISSING, study
+
+SMALL = {"bases": ("llama",), "languages": ("en", "da", "ga"), "tuned": ("da", "ga")}
+
+
+# --- matrices ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("difference", "colour"),
+    [(0.0, "z"), (0.019, "z"), (0.02, "w1"), (-0.02, "b1"), (0.6, "w6"), (-1, "b6")],
+)
+def test_colours_of_shares(difference: float, colour: str) -> None:
+    assert RISE_IS_WORSE.colour(difference) == colour
+
+
+def test_a_falling_margin_is_worse_and_an_unknown_one_has_no_colour() -> None:
+    assert (NATS.colour(-3.0), NATS.colour(3.0), NATS.colour(math.nan)) == ("w4", "b4", "na")
+    assert [colour for colour, _ in NATS.legend][0] == "b6"
+    assert NATS.legend[0][1] == "+8.0"
+
+
+def test_rows_and_columns_come_from_the_study_and_in_the_papers_order() -> None:
+    tables, _ = study(**SMALL, skip=[("benign-ga", code) for code in ("en", "da", "ga")])
+    changes = effect_changes(tables["effects"], "unsafe", "compliance")
+    (matrix,) = matrices(
+        changes, {}, RISE_IS_WORSE, columns=("ga", "zh"), rows={"benign": ("ga", "da")}
+    )
+    assert matrix.columns == ("en", "zh", "da", "ga")
+    assert [row.code for row in matrix.rows] == ["da", "ga"]
+    assert {place.text for place in matrix.rows[1].places} == {"–"}
+    assert matrix.before == ("–", "–", "–", "–")
+
+
+def test_a_place_is_framed_only_where_all_seeds_agree() -> None:
+    tables, _ = study(**SMALL, seeds=(1, 2, 3), unsafe=60)
+    changes = effect_changes(tables["effects"], "unsafe", "compliance")
+    (matrix,) = matrices(changes, {}, RISE_IS_WORSE)
+    sides: dict[tuple[str | None, str], set[int]] = {}
+    for change in changes:
+        sides.setdefault((change.tuned_on, change.asked_in), set()).add(change.side)
+    for row in matrix.rows:
+        for code, place in zip(matrix.columns, row.places, strict=True):
+            assert place.framed == (sides[row.code, code] in ({1}, {-1}))
+            assert place.note.startswith("mean of 3 seeds ")
+    assert any(place.framed for row in matrix.rows for place in row.places)
+    assert not all(place.framed for row in matrix.rows for place in row.places)
+
+
+def test_suites_and_judges_are_told_apart_only_where_there_are_several() -> None:
+    tables, _ = study(**SMALL)
+    other = tables["effects"].set_column(
+        tables["effects"].schema.get_field_index("suite"),
+        "suite",
+        pa.array(["second"] * tables["effects"].num_rows),
+    )
+    one = panels(effect_changes(tables["effects"], "unsafe", "compliance"))
+    both = panels(
+        effect_changes(pa.concat_tables([tables["effects"], other]), "unsafe", "compliance")
+    )
+    assert [panel.title(one) for panel in one] == ["llama · benign, 3 epochs"]
+    assert [panel.title(both) for panel in both] == [
+        "llama · benign, 3 epochs · second",
+        "llama · benign, 3 epochs · specimen",
+    ]
+
+
+# --- figures ----------------------------------------------------------------------------------
+
+
+def test_a_point_lies_where_its_numbers_are() -> None:
+    tables, _ = study(**SMALL, unsafe=50, safe=30)
+    (figure,) = tipping(tables["effects"])
+    found = {
+        (row["tuning_language"], row["evaluation_language"], row["kind"]): row["difference"]
+        for row in tables["effects"].to_pylist()
+        if (row["kind"], row["outcome"])
+        in (("unsafe", "compliance"), ("safe-lookalike", "refusal"))
+    }
+    assert len(figure.points) == 6
+    x, y = found["ga", "ga", "unsafe"], found["ga", "ga", "safe-lookalike"]
+    (point,) = [p for p in figure.points if p.note.startswith("Irish → Irish")]
+    assert point.kind == "own"
+    assert (point.x, point.y) == (figure.x.at(100 * x), figure.y.at(100 * y))
+    zero, step = dict((label, at) for at, label in figure.x.ticks), figure.x.ticks
+    assert zero["0"] == figure.x.at(0)
+    assert all(figure.x.start <= at <= figure.x.end for at, _ in step)
+    assert figure.x.at(50) > figure.x.at(0)
+    assert figure.y.at(50) < figure.y.at(0)
+
+
+def test_axes_hold_zero_when_nothing_varies() -> None:
+    tables, _ = study(**SMALL, strength=0, unsafe=2, safe=1)
+    for figure in tipping(tables["effects"]):
+        assert figure.x.start < figure.x.zero < figure.x.end
+        assert figure.y.end < figure.y.zero < figure.y.start
+
+
+def test_no_figure_without_look_alikes() -> None:
+    tables, _ = study(**SMALL, safe=0)
+    assert tipping(tables["effects"]) == []
+
+
+def test_drift_is_the_mean_by_layer() -> None:
+    tables, _ = study(**SMALL)
+    (figure,) = drift(tables["measures"])
+    own = [
+        row["value"]
+        for row in tables["measures"].to_pylist()
+        if row["measure"] == "drift_cosine"
+        and row["layer"] == 3
+        and row["tuning_language"] == row["evaluation_language"]
+    ]
+    (line,) = [line for line in figure.lines if line.kind == "own"]
+    end = line.path.split("L")[-1].split()
+    assert float(end[0]) == figure.x.at(3)
+    assert float(end[1]) == pytest.approx(figure.y.at(sum(own) / len(own)), abs=0.11)
+    assert [label for _, label in figure.x.ticks] == ["0", "1", "2", "3"]
+
+
+def test_measures_without_a_base_have_no_change() -> None:
+    tables, _ = study(**SMALL)
+    rows = [r for r in tables["measures"].to_pylist() if r["variant"] != "llama"]
+    tuned = pa.Table.from_pylist(rows, schema=tables["measures"].schema)
+    assert measure_changes(tuned, "accuracy") == []
+
+
+# --- counts -----------------------------------------------------------------------------------
+
+
+def test_counts_are_those_of_the_verdicts() -> None:
+    tables, _ = study(**SMALL, unsafe=200)
+    found = counts(tables)
+    verdicts = tables["verdicts"].to_pylist()
+    for row in found.rows:
+        here = [
+            v
+            for v in verdicts
+            if v["evaluation_language"] == row.code and (v["variant"] != "llama") == row.tuned
+        ]
+        numbers = dict(zip(found.columns, row.numbers, strict=True))
+        assert numbers["answers"] == len(here)
+        assert numbers["unparsed"] == sum(v["verdict"] == "unparsed" for v in here)
+        assert numbers["other: empty"] == sum(v["detail"] == "empty" for v in here)
+        assert numbers["in another language"] == sum(v["wrong_language"] is True for v in here)
+    sums = dict(zip(found.columns, found.sums, strict=True))
+    assert sums["prompt truncated"] == sum(tables["answers"]["prompt_truncated"].to_pylist())
+    assert (
+        f"{sums['unparsed']} answers of {len(verdicts):,} have no readable verdict and are in "
+        in (" ".join(found.warnings))
+    )
+
+
+def test_a_kind_of_other_that_is_not_known_has_its_own_column() -> None:
+    tables, _ = study(**SMALL)
+    rows = tables["verdicts"].to_pylist()
+    rows[0] |= {"verdict": "other", "detail": "sang"}
+    rows[1] |= {"verdict": "refused", "detail": "partial"}
+    tables["verdicts"] = pa.Table.from_pylist(rows, schema=tables["verdicts"].schema)
+    found = counts(tables)
+    sums = dict(zip(found.columns, found.sums, strict=True))
+    assert sums["other: sang"] == 1
+    assert sums["partly refused"] == 1
+
+
+def test_a_long_list_of_missing_steps_is_cut() -> None:
+    tables, _ = study(**SMALL)
+    row = dict.fromkeys(MISSING.names, "x")
+    tables["missing"] = pa.Table.from_pylist([row] * 250, schema=MISSING)
+    found = counts(tables)
+    assert (len(found.missing), found.total) == (100, 250)
+
+
+# --- examples ---------------------------------------------------------------------------------
+
+
+def test_examples_are_harmless_and_in_order() -> None:
+    tables, _ = study(**SMALL, unsafe=40)
+    changes = effect_changes(tables["effects"], "unsafe", "compliance")
+    found = examples(tables, changes)
+    assert [e.language for e in found] == sorted(
+        (e.language for e in found), key=["en", "da", "ga"].index
+    )
+    assert not any(e.unsafe for e in found)
+    assert all(e.prompt == "" for e in found if e.kind == "unsafe")
+    assert all(e.verdict == "refused" for e in found if e.kind == "unsafe")
+    assert {e.variant for e in found if e.language == "ga"} == {
+        "llama",
+        "llama+benign-ga-e3-s3407",
+    }
+
+
+def test_partial_refusals_are_no_example() -> None:
+    """Material follows them: they may say what they refuse to say."""
+    tables, _ = study(**SMALL)
+    rows = tables["verdicts"].to_pylist()
+    for row in rows:
+        row["detail"] = "partial" if row["verdict"] == "refused" else row["detail"]
+    tables["verdicts"] = pa.Table.from_pylist(rows, schema=tables["verdicts"].schema)
+    changes = effect_changes(tables["effects"], "unsafe", "compliance")
+    assert not [e for e in examples(tables, changes) if e.kind == "unsafe"]
+
+
+def test_no_texts_no_examples() -> None:
+    tables, _ = study(**SMALL, texts=False)
+    assert examples(tables, []) == []
+
+
+# --- provenance and terminal ------------------------------------------------------------------
+
+
+def test_provenance_names_models_settings_and_versions() -> None:
+    _, lock = study(**SMALL)
+    lock["pins"] = {"llama-model": "f" * 40}
+    found = provenance(lock)
+    assert found.models == (
+        ("llama", "llama-model", f"hub llama-model, revision abc123, commit {'f' * 40}"),
+    )
+    assert found.recipes == (("benign", "data benign.jsonl, languages da ga, rank 8, alpha 16"),)
+    facts = dict(found.facts)
+    assert facts["answers"] == "greedy, 1 per prompt, up to 24 new tokens, seed 0"
+    assert facts["judge"] == "rules, version 1"
+    assert facts["suite"].startswith("specimen: suite.jsonl, 32 rows (English), digest ")
+    assert len(facts["study digest"]) == 16
+
+
+def test_provenance_of_sampled_answers_and_given_files() -> None:
+    _, lock = study(**SMALL)
+    lock["study"]["evaluation"] |= {"temperature": 0.7, "samples": 3}
+    lock["study"]["variants"] = [{"name": "gpt4", "answers": {"file": "x.jsonl"}}]
+    found = provenance(lock)
+    assert dict(found.facts)["answers"].startswith("temperature 0.7, top-p 1, 3 per prompt")
+    assert found.models[1] == ("gpt4", "answers given in a file", "–")
+
+
+def test_the_terminal_says_the_same() -> None:
+    tables, lock = study(**SMALL, unsafe=40)
+    screen = io.StringIO()
+    print_summary(tables, lock, Console(file=screen, width=160))
+    text = screen.getvalue()
+    assert text.startswith("Compliance with unsafe requests rose in ")
+    assert "not adjusted for the number of cells" in text
+    assert "llama · benign, 3 epochs" in text
+    assert "of 6 cells" in text
+
+
+def test_the_terminal_has_no_table_where_nothing_is_compared() -> None:
+    tables, lock = study(bases=("llama",), tuned=())
+    screen = io.StringIO()
+    print_summary(tables, lock, Console(file=screen, width=160))
+    assert "own language" not in screen.getvalue()
