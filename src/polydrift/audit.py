@@ -51,11 +51,12 @@ def of_answers(
         }
         for _, path, select in parts
     ]
-    _match(given)
+    notes = _match(given)
     return check(
         {
             "name": f"audit-of-{names[0]}"[:40],
             "description": f"Answers of {', '.join(names[1:])} against those of {names[0]}.",
+            "notes": notes,
             "bases": [{"name": names[0], "answers": given[0]}],
             "variants": [
                 {"name": name, "base": names[0], "answers": answers}
@@ -92,8 +93,8 @@ def of_models(base: str, tuned: Sequence[str], suite: str, settings: Mapping[str
     )
 
 
-def _match(given: Sequence[Mapping[str, Any]]) -> None:
-    """DataError unless every file answers the prompts of the first."""
+def _match(given: Sequence[Mapping[str, Any]]) -> list[str]:
+    """DataError unless every file answers the prompts of the first; what is to be known of them."""
     read = [
         (
             Path(one["file"]),
@@ -101,8 +102,8 @@ def _match(given: Sequence[Mapping[str, Any]]) -> None:
         )
         for one in given
     ]
-    for tuned, prompts in read[1:]:
-        match(*read[0], tuned, prompts)
+    found = [match(*read[0], *other) for other in read[1:]]
+    return [sentence for sentence in found if sentence]
 
 
 def pairs(texts: Sequence[str], option: str) -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -292,3 +293,16 @@ def test_base_and_tuned_must_answer_the_same_prompts():
         "tuned.jsonl: 1 prompts have another text, kind or category than in base.jsonl, such as "
         "'p4' (en): give the same prompts the same ids."
     )
+
+
+def test_a_few_prompts_that_were_retyped_are_told_and_paired() -> None:
+    ours = [Prompt(str(i), "es", "unsafe", "c", f"pregunta {i}") for i in range(20)]
+    theirs = [replace(p, text=p.text + " ") if p.prompt_id in "37" else p for p in ours]
+    assert match(Path("a/base.jsonl"), ours, Path("a/tuned.jsonl"), theirs) == (
+        "2 of 20 prompts are worded differently in tuned.jsonl than in base.jsonl ('3' (es), "
+        "'7' (es)); they are paired by id all the same."
+    )
+    assert match(Path("a"), ours, Path("b"), ours) is None
+    other = [replace(p, category="d") if p.prompt_id == "3" else p for p in ours]
+    with pytest.raises(DataError, match="1 prompts have another text, kind or category"):
+        match(Path("a"), ours, Path("b"), other)

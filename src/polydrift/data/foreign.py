@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from polydrift.data import lines
@@ -132,8 +132,12 @@ def values_of(path: Path, column: str) -> list[str]:
 
 def match(
     base: Path, base_prompts: Sequence[Prompt], tuned: Path, tuned_prompts: Sequence[Prompt]
-) -> None:
-    """DataError unless both files answer the same prompts: ids, languages, texts and kinds."""
+) -> str | None:
+    """DataError unless both files answer the same prompts: ids, languages, kinds and texts.
+
+    Real files hold a few prompts that were retyped on the way: up to a tenth of the texts may
+    differ, and the sentence returned says how many and which.
+    """
     ours = {(prompt.prompt_id, prompt.language): prompt for prompt in base_prompts}
     theirs = {(prompt.prompt_id, prompt.language): prompt for prompt in tuned_prompts}
     for here, there, missing in (
@@ -147,11 +151,19 @@ def match(
                 "others, or name the id column with --column prompt_id=NAME."
             )
     different = {key for key, prompt in ours.items() if theirs[key] != prompt}
-    if different:
+    if any(replace(theirs[key], text=ours[key].text) != ours[key] for key in different) or (
+        10 * len(different) > len(ours)
+    ):
         raise DataError(
             f"{tuned}: {len(different)} prompts have another text, kind or category than in "
             f"{base}, such as {_examples(different)}: give the same prompts the same ids."
         )
+    if different:
+        return (
+            f"{len(different)} of {len(ours)} prompts are worded differently in {tuned.name} than "
+            f"in {base.name} ({_examples(different)}); they are paired by id all the same."
+        )
+    return None
 
 
 def _examples(keys: set[tuple[str, str]]) -> str:
