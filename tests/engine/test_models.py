@@ -131,10 +131,8 @@ def test_an_unknown_architecture_is_named(directory):
 
 def test_code_of_its_own_is_not_run(directory):
     (directory / "modeling.py").write_text("raise SystemExit('ran')")
-    change(
-        directory / "config.json",
-        model_type="own", auto_map={"AutoConfig": "modeling.C", "AutoModelForCausalLM": "modeling.M"},
-    )  # fmt: skip
+    code = {"AutoConfig": "modeling.C", "AutoModelForCausalLM": "modeling.M"}
+    change(directory / "config.json", model_type="own", auto_map=code)
     assert message(directory) == (
         f"{directory} brings Python code of its own, which is not run by default; if you trust it, "
         "set `trust_remote_code = true`."
