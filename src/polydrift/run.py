@@ -60,7 +60,7 @@ def run(study: Study, out: Path, *, workers: int | None = None, quiet: bool = Fa
             raise StudyError(problems)
         plan = make_plan(study, sources)
         todo = _todo(plan, store, first)
-        _write_lock(study, sources, pins, plan, out)
+        write_lock(study, sources, pins, plan, out)
         board: Board = Silent() if quiet else Bars(todo)
         ran = _execute(todo, store, board, workers, sources)
         _write_failures(out, ran.problems)
@@ -161,7 +161,7 @@ def _small(sources: Sources) -> bool:
     return all(size is not None and size < SMALL for size in sizes)
 
 
-def _write_lock(
+def write_lock(
     study: Study, sources: Sources, pins: Mapping[str, str], plan: Plan, out: Path
 ) -> None:
     """What was run, in full: enough to know every number's origin, and to draw the report again."""
