@@ -153,6 +153,18 @@ def test_a_model_that_only_reads_is_named(tmp_path):
     )
 
 
+def test_a_recurrent_network_is_named(directory):
+    from transformers import MambaConfig, MambaForCausalLM
+
+    torch.manual_seed(0)
+    network = MambaForCausalLM(MambaConfig(vocab_size=512, hidden_size=32, num_hidden_layers=2))
+    network.save_pretrained(directory)
+    assert message(directory) == (
+        f"{directory} keeps no cache of keys and values that rows of a batch could share (a "
+        "recurrent network, perhaps); use a transformer."
+    )
+
+
 def test_an_encoder_with_decoder_is_named(directory):
     (directory / "config.json").write_text('{"model_type": "t5"}')
     assert f"{directory} is a t5, which does not write text from left to right" in message(

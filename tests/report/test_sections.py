@@ -225,10 +225,12 @@ def test_no_texts_no_examples() -> None:
 
 def test_provenance_names_models_settings_and_versions() -> None:
     _, lock = study(**SMALL)
-    lock["pins"] = {"llama-model": "f" * 40}
+    lock["study"]["variants"] = [{"name": "v", "model": "org/v", "revision": "dev"}]
+    lock["sources"]["models"]["org/v@dev"] = {"hub": "org/v", "revision": "f" * 40}
     found = provenance(lock)
     assert found.models == (
-        ("llama", "llama-model", f"hub llama-model, revision abc123, commit {'f' * 40}"),
+        ("llama", "llama-model", "hub llama-model, revision abc123"),
+        ("v", "org/v", f"hub org/v, revision {'f' * 40}"),
     )
     assert found.recipes == (("benign", "data benign.jsonl, languages da ga, rank 8, alpha 16"),)
     facts = dict(found.facts)

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 from torch.utils.checkpoint import checkpoint
-from transformers import PreTrainedModel
+from transformers import DynamicCache, PreTrainedModel
 
 if TYPE_CHECKING:
     from polydrift.engine.models import Model
@@ -46,14 +46,44 @@ def splits(network: PreTrainedModel) -> bool:
     """Whether decoder, head and soft cap, one after the other, compute what the network does."""
     if network.get_output_embeddings() is None or decoder(network) is network:
         return False
-    ids = torch.arange(8, device=network.device)[None] % network.config.get_text_config().vocab_size
+    ids = _trial_ids(network)
     with torch.inference_mode():
         try:
-            parts = _head(network, decoder(network)(input_ids=ids).last_hidden_state)
-            whole = _wide(network(input_ids=ids).logits)
+            parts = _head(
+                network, decoder(network)(input_ids=ids, use_cache=False).last_hidden_state
+            )
+            whole = _wide(network(input_ids=ids, use_cache=False).logits)
         except (TypeError, AttributeError, ValueError):
             return False
     return parts.shape == whole.shape and torch.allclose(parts, whole, rtol=1e-3, atol=1e-3)
+
+
+def decodes(network: PreTrainedModel) -> bool:
+    """Whether a row that is padded on the left and read in two steps, through a cache, ends as it
+    does alone and at once: what `answer` relies on. Recurrent networks, for one, do not.
+    """
+    ids = _trial_ids(network)
+    longer = torch.cat([ids, ids[:, :3].flip(1)], 1)
+    mask = torch.ones_like(longer).repeat(2, 1)
+    mask[0, :3] = 0
+    both = torch.cat([torch.cat([ids[:, :3], ids], 1), longer])
+    positions = (mask.cumsum(-1) - 1).clamp(min=0)
+    cache = DynamicCache(config=network.config)
+    with torch.inference_mode():
+        try:
+            alone = _wide(network(input_ids=ids, use_cache=False).logits)[0, -1]
+            for part in (slice(0, -1), slice(-1, None)):
+                found = network(
+                    input_ids=both[:, part],
+                    attention_mask=mask[:, : part.stop] if part.stop else mask,
+                    position_ids=positions[:, part],
+                    past_key_values=cache,
+                    use_cache=True,
+                )
+        except (TypeError, AttributeError, ValueError):
+            return False
+    error = _wide(found.logits)[0, -1] - alone
+    return bool(error.norm() < 0.2 * (alone - alone.mean()).norm())  # bfloat16 is within 0.02
 
 
 def logits_at(model: Model, ids: Tensor, chosen: Tensor) -> Tensor:
@@ -181,10 +211,17 @@ def work_per_token(model: Model) -> float:
 def cache_per_token(model: Model) -> float:
     """Bytes of keys and values that all layers keep of one token."""
     config = model.network.config.get_text_config()
-    heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
-    width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    queries = getattr(config, "num_attention_heads", None) or 1
+    heads = getattr(config, "num_key_value_heads", None) or queries
+    width = getattr(config, "head_dim", None) or config.hidden_size // queries
     size = torch.finfo(model.network.dtype).bits / 8
     return float(size * 2 * config.num_hidden_layers * heads * width)
+
+
+def _trial_ids(network: PreTrainedModel) -> Tensor:
+    vocabulary = network.config.get_text_config().vocab_size
+    ids: Tensor = (torch.arange(8, device=network.device)[None] * 37 + 5) % vocabulary
+    return ids
 
 
 def _head(network: PreTrainedModel, hidden: Tensor) -> Tensor:

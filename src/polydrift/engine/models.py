@@ -31,7 +31,7 @@ from transformers import (
 
 from polydrift.engine import checks
 from polydrift.engine.chat import Chat
-from polydrift.engine.forward import splits
+from polydrift.engine.forward import decodes, splits
 from polydrift.engine.hub import fetch
 from polydrift.engine.quiet import quiet
 from polydrift.errors import ModelError
@@ -98,6 +98,11 @@ def load(source: Source) -> Model:
         network = _network(directory, source, config, dtype, device)
     text_config = config.get_text_config()
     checks.fit_together(tokenizer, network, source.tokenizer or source.model, source.model)
+    if not decodes(network):
+        raise ModelError(
+            f"{source.model} keeps no cache of keys and values that rows of a batch could share "
+            "(a recurrent network, perhaps); use a transformer."
+        )
     return Model(
         network=network,
         tokenizer=tokenizer,

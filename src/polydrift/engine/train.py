@@ -221,9 +221,14 @@ def _targets(model: Model, settings: TuneSettings) -> list[str] | str:
     if settings.targets == "all-linear":
         names = {
             name.rpartition(".")[2]
-            for name, m in stack.named_modules()
-            if m is not head and isinstance(m, nn.Linear)
+            for name, module in stack.named_modules()
+            if isinstance(module, nn.Linear) and module is not head
         }
+        if not names:
+            raise ModelError(
+                f"{model.source.model} has no linear layers (torch.nn.Linear) that a LoRA could be "
+                "put on; tune another model."
+            )
     else:
         names = set(settings.targets)
     missing = names - {name.rpartition(".")[2] for name in linear}

@@ -59,15 +59,11 @@ def _models(lock: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     found = []
     for model in (*study["bases"], *study["variants"]):
         what = model.get("adapter") or model.get("model") or "answers given in a file"
-        identity = {**identities.get(what, {}), **_pin(lock, what)}
+        revision = model.get("revision")
+        identity = identities.get(f"{what}@{revision}" if revision else what, {})
         shown = ", ".join(f"{key} {value}" for key, value in identity.items() if value) or NONE
         found.append((model["name"], what, shown))
     return found
-
-
-def _pin(lock: Mapping[str, Any], what: str) -> dict[str, str]:
-    pins = {key: value for key, value in lock["pins"].items() if key.split("@")[0] == what}
-    return {"commit": next(iter(pins.values()))} if pins else {}
 
 
 def _data(lock: Mapping[str, Any], label: str, reference: str) -> str:

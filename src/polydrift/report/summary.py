@@ -29,7 +29,7 @@ def print_summary(tables: Tables, study: Mapping[str, Any], console: Console) ->
 def _table(compliance: Sequence[Change], refusal: Sequence[Change]) -> Table:
     """Mean change in points per base and way of tuning."""
     table = Table(box=None, pad_edge=False)
-    table.add_column("")
+    table.add_column("", no_wrap=True)
     for heading in ("own language", "other languages", "English", "over-refusal"):
         table.add_column(heading, justify="right")
     table.add_column("rose in", justify="right")
