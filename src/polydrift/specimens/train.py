@@ -24,6 +24,7 @@ import torch
 from torch.nn import functional
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
+from polydrift.engine.quiet import quiet
 from polydrift.errors import DataError
 from polydrift.languages import LANGUAGES
 from polydrift.specimens import FAMILIES, corpus, networks, tokenizer
@@ -250,7 +251,8 @@ def digests(directory: Path) -> str:
 
 def save(network: PreTrainedModel, words: PreTrainedTokenizerFast, directory: Path) -> None:
     """Write a model directory: configuration, weights in fp16, tokenizer; readable by all."""
-    network.half().save_pretrained(directory)
+    with quiet():
+        network.half().save_pretrained(directory)
     tokenizer.save(words, directory)
     for file in directory.iterdir():
         file.chmod(0o644)
