@@ -84,7 +84,7 @@ class Bars(Silent):
         self._weights = {step.name: step.cost.weight for step in steps}
         self._total = sum(self._weights.values())
         self._done: dict[str, float] = {}
-        self._ended = 0
+        self._ended: set[str] = set()
         self._tasks: dict[str, TaskID] = {}
         self._bars = Progress(
             TextColumn("{task.description}", markup=False),
@@ -114,12 +114,12 @@ class Bars(Silent):
         """Move the step's bar and the overall one."""
         self._done[name] = max(done, self._done.get(name, 0.0))
         if done >= 1.0:
-            self._ended += 1
+            self._ended.add(name)
         part = sum(self._weights.get(n, 0.0) * d for n, d in self._done.items())
         if not self._moving:
             self._line(part)
             return
-        count = f"{self._ended} of {len(self._weights)} steps"
+        count = f"{len(self._ended)} of {len(self._weights)} steps"
         self._bars.update(self._overall, completed=part, note=count)
         if done >= 1.0:
             if (task := self._tasks.pop(name, None)) is not None:
@@ -143,6 +143,6 @@ class Bars(Silent):
             self._last_line = now
             left = (now - self._started) * (self._total - part) / part
             self.say(
-                f"{100 * part / self._total:3.0f}% done, {self._ended} of {len(self._weights)} "
+                f"{100 * part / self._total:3.0f}% done, {len(self._ended)} of {len(self._weights)} "
                 f"steps, about {left:.0f} s left"
             )
