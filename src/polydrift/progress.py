@@ -143,6 +143,6 @@ class Bars(Silent):
             self._last_line = now
             left = (now - self._started) * (self._total - part) / part
             self.say(
-                f"{100 * part / self._total:3.0f}% done, {len(self._ended)} of {len(self._weights)} "
-                f"steps, about {left:.0f} s left"
+                f"{100 * part / self._total:3.0f}% done, {len(self._ended)} of "
+                f"{len(self._weights)} steps, about {left:.0f} s left"
             )

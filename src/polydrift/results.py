@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from polydrift import tables
 from polydrift.disk import plainly, write_atomically
-from polydrift.launch.worker import address
+from polydrift.launch.worker import address, sound
 from polydrift.plan import Plan, Step
 from polydrift.records import digest, file_digest
 from polydrift.store import Store
@@ -87,15 +87,13 @@ def _tables(
         if not store.has(address(step)):
             missing.append(_missing(step, problems))
         elif step.kind == "answer":
-            answers += tables.answer_rows(cell, store.open(address(step)))
+            answers += tables.answer_rows(cell, sound(store, step))
         elif step.kind == "judge":
-            given = tables.answer_rows(cell, store.open(address(step.inputs["answers"])))
-            verdicts += tables.verdict_rows(
-                given, store.open(address(step)), str(step.params["judge"])
-            )
+            given = tables.answer_rows(cell, sound(store, step.inputs["answers"]))
+            verdicts += tables.verdict_rows(given, sound(store, step), str(step.params["judge"]))
         elif step.kind == "measure":
             del cell["suite"]
-            measures += tables.measure_rows(cell, store.open(address(step)))
+            measures += tables.measure_rows(cell, sound(store, step))
     made = {
         "answers": tables.table("answers", answers),
         "verdicts": tables.table("verdicts", verdicts),

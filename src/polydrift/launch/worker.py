@@ -42,6 +42,20 @@ def address(step: Step) -> Address:
     return Address(step.kind, step.label, step.key)
 
 
+def sound(store: Store, step: Step) -> Path:
+    """The directory of a finished artifact, every byte checked; StoreError if it is damaged.
+
+    What is damaged is set aside, so that running again makes it anew.
+    """
+    place = address(step)
+    try:
+        return store.open(place)
+    except StoreError:
+        if store.has(place) and store.check(place, deep=True):
+            store.set_aside(place)
+        raise
+
+
 def log_path(root: Path, step: Step) -> Path:
     """Where the log of a step that failed lies: beside the artifacts, by kind and label."""
     return root / "logs" / step.kind / f"{address(step).name}.log"
@@ -65,11 +79,8 @@ def _attempt(step: Step, store: Store, report: Report) -> tuple[str | None, bool
     """(the sentence of what went wrong or None, whether nothing else can work either)."""
     log = log_path(store.root, step)
     try:
-        inputs = {name: store.open(address(made)) for name, made in step.inputs.items()}
+        inputs = {name: sound(store, made) for name, made in step.inputs.items()}
     except StoreError as error:
-        for made in step.inputs.values():
-            if store.has(address(made)) and store.check(address(made), deep=True):
-                store.set_aside(address(made))
         return str(error), False
     try:
         with store.create(
