@@ -21,10 +21,11 @@ import time
 from datetime import date
 from pathlib import Path
 
-from polydrift.launch.worker import address, environment
-from polydrift.plan import VERSIONS, make_plan
+from polydrift.launch.worker import environment
+from polydrift.plan import make_plan
 from polydrift.run import write_lock
 from polydrift.sources import survey
+from polydrift.step import VERSIONS
 from polydrift.store import Store
 from polydrift.study import load
 
@@ -52,7 +53,7 @@ def skeleton(root: Path) -> None:
     store = Store(root)
     for step in plan.steps[:ARTIFACTS]:
         with store.create(
-            address(step),
+            step.address,
             version=VERSIONS[step.kind],
             params=step.params,
             inputs={name: made.key for name, made in step.inputs.items()},

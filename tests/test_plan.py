@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
-from polydrift.plan import Plan, Step, make_plan
+from polydrift.errors import StudyError
+from polydrift.plan import Plan, make_plan
 from polydrift.sources import DataSource, ModelSource, RowsOf, Sources
+from polydrift.step import Step
 from polydrift.study import Study, parse
 
 TEXT = """
@@ -81,7 +83,7 @@ def test_the_grid_is_complete_and_the_base_is_one_of_its_cells() -> None:
         10,
         10,
     ]
-    assert [cell.variant for cell in plan.variants] == [
+    assert plan.variants == [
         "a",
         "a+benign-da-e1-s3407",
         "a+benign-da-e3-s3407",
@@ -133,6 +135,25 @@ def test_what_does_not_determine_a_result_moves_no_key(change: Callable[[str], s
     assert moved(change) == set()
 
 
+def test_a_greedy_answer_does_not_know_top_p() -> None:
+    assert moved(swap("[measures]", "top_p = 0.9\n[measures]")) == set()
+
+
+def test_two_parts_of_a_study_cannot_have_one_name() -> None:
+    text = TEXT + '[[variants]]\nname = "benign-da-e1-s3407"\nbase = "a"\nadapter = "n"\n'
+    with pytest.raises(StudyError) as caught:
+        make_plan(parse(text), sources())
+    assert caught.value.problems == (
+        "answer/a+benign-da-e1-s3407.en.suite: two parts of the study have this name; rename a "
+        "variant, arm or suite.",
+    )
+
+
+def test_measuring_nothing_plans_nothing() -> None:
+    without = swap('heldout = "h"\n', "drift = false\n")
+    assert {step.params["drift"] for step in planned(without).of("measure")} == {False}
+
+
 def test_new_rows_in_one_language_move_that_language_alone() -> None:
     prompts = rows("p", "en", "da", "el")
     assert prompts.languages
@@ -164,7 +185,9 @@ def test_each_file_and_parameter_is_known_to_the_step_that_uses_it() -> None:
     by_kind: dict[str, set[Any]] = {step.kind: known(step) for step in planned().steps}
     assert by_kind["tune"] >= {"base", "dtype", "recipe", "epochs", "seed", "examples"}
     assert by_kind["answer"] >= {"base", "dtype", "decoding", "samples", "prompts", "adapter"}
-    assert by_kind["judge"] == {"judge", "judge_version", "phrases", "answers"}
+    assert by_kind["judge"] == {
+        *("judge", "judge_version", "phrases", "language_identifier", "answers")
+    }
     assert by_kind["measure"] >= {"base", "heldout", "prompts", "adapter"}
 
 

@@ -8,8 +8,9 @@ import pytest
 
 from polydrift import specimens
 from polydrift.errors import DataError, StudyError
+from polydrift.needs import lacking
 from polydrift.plan import make_plan
-from polydrift.sources import lacking, survey
+from polydrift.sources import survey
 from polydrift.study import Study, parse
 
 TEXT = """
@@ -124,6 +125,42 @@ def test_what_a_study_lacks_is_named(folder: Path) -> None:
         f"{benign}: there is no such file (the study's 'benign.jsonl'); make it, or mend the "
         "reference.",
     ]
+
+
+def test_too_few_rows_and_answers_that_nobody_evaluates(folder: Path) -> None:
+    text = TEXT.format(model="specimen:llama-0").replace('["da"]', '["da"]\nrows = 5', 1)
+    made = parse(text, folder=folder)
+    assert lacking(made, survey(made)) == [
+        f"{folder / 'benign.jsonl'}: 1 rows in Danish, and arm 'benign' wants 5; lower `rows`, or "
+        "add some."
+    ]
+    (folder / "a.jsonl").write_text('{"id": 1, "lang": "es", "prompt": "q", "answer": "a"}\n')
+    answers = '[[bases]]\nname = "b"\nanswers = { file = "a.jsonl", kind = "unsafe" }\n'
+    made = parse(f'name = "s"\n{answers}[evaluation]\nlanguages = ["en"]\n', folder=folder)
+    assert lacking(made, survey(made)) == [
+        f"{folder / 'a.jsonl'}: its answers are in es, none of which is among the study's "
+        "evaluation languages; add one there."
+    ]
+
+
+def test_answers_in_a_study_must_answer_the_same_prompts(folder: Path) -> None:
+    for name, prompts in (("a", "pq"), ("b", "pr")):
+        rows = [{"prompt": p, "answer": "x", "lang": "en", "kind": "unsafe"} for p in prompts]
+        (folder / f"{name}.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    text = """
+name = "s"
+bases = [{ name = "a", answers = { file = "a.jsonl" } }]
+variants = [{ name = "b", base = "a", answers = { file = "b.jsonl" } }]
+"""
+    with pytest.raises(DataError, match="both files must answer the same prompts"):
+        survey(parse(text, folder=folder))
+
+
+def test_what_cannot_be_a_path(folder: Path) -> None:
+    with pytest.raises(StudyError, match=r"cannot be a path \(File name too long"):
+        survey(study(folder, "x" * 300))
+    with pytest.raises(StudyError, match="'~nobody-at-all/x' cannot be a path"):
+        survey(study(folder, "~nobody-at-all/x"))
 
 
 def test_references_that_lead_nowhere(folder: Path) -> None:

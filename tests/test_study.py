@@ -148,6 +148,49 @@ MISTAKES = {
         '[evaluation]\njudge = "gpt"\n\n[[suites]]',
         "s.toml:14: evaluation.judge: 'gpt' is not known; write one of 'rules'.",
     ),
+    "answers against a model": (
+        'model = "m"',
+        'model = "m"\n[[variants]]\nname = "v"\nbase = "a"\nanswers = { file = "n" }\n',
+        "s.toml:7: variants[0]: base 'a' is a model, so this cannot be compared with it; give "
+        "answers with answers, and models or adapters with models.",
+    ),
+    "infinity": (
+        '["da"]',
+        '["da"]\nmax_grad_norm = inf',
+        "s.toml:12: tuning[0].max_grad_norm: should be a finite number, not inf.",
+    ),
+    "a seed too large for a table": (
+        '["da"]',
+        '["da"]\nseeds = [99999999999999999999]',
+        "s.toml:12: tuning[0].seeds[0]: should be less than 9223372036854775808, not "
+        "99999999999999999999.",
+    ),
+    "no bases": (
+        '["da"]',
+        '["da"]\nbases = []',
+        "s.toml:12: tuning[0].bases: empty; give at least one.",
+    ),
+    "several tables where there is one": (
+        "[[suites]]",
+        "[[evaluation]]\nseed = 1\n\n[[suites]]",
+        "s.toml:13: evaluation: this is one table, not several; write [evaluation] instead of "
+        "[[evaluation]].",
+    ),
+    "a list for a name": (
+        'name = "a"',
+        'name = ["a"]',
+        "s.toml:5: bases[0].name: should be a valid string, not ['a'].",
+    ),
+    "a number for a list": (
+        '["da"]',
+        '["da"]\nbases = 5',
+        "s.toml:12: tuning[0].bases: should be a valid array, not 5.",
+    ),
+    "a list for a base": (
+        "[[suites]]",
+        '[[variants]]\nname = "v"\nbase = ["a"]\nadapter = "x"\n\n[[suites]]',
+        "s.toml:15: variants[0].base: should be a valid string, not ['a'].",
+    ),
     "not TOML": (
         'name = "s"',
         "name = s",
@@ -161,6 +204,27 @@ def test_a_mistake_is_one_sentence_with_its_line(case: str) -> None:
     old, new, sentence = MISTAKES[case]
     assert old in GOOD
     assert problems(GOOD.replace(old, new, 1)) == (sentence,)
+
+
+def test_what_may_be_one_of_two_things_is_told_for_both() -> None:
+    found = problems(GOOD.replace('["da"]', '["da"]\ntargets = 5'))
+    assert [one.split(": ")[1] for one in found] == ["tuning[0].targets"] * 2
+
+
+def test_a_model_cannot_be_compared_with_answers() -> None:
+    text = """
+name = "s"
+bases = [{ name = "a", answers = { file = "a" } }]
+suites = [{ name = "x", data = "y" }]
+[[variants]]
+name = "v"
+base = "a"
+model = "n"
+"""
+    assert problems(text) == (
+        "s.toml:5: variants[0]: base 'a' is a file of answers, so this cannot be compared with "
+        "it; give answers with answers, and models or adapters with models.",
+    )
 
 
 def test_a_base_of_answers_cannot_be_tuned() -> None:

@@ -13,7 +13,7 @@ from polydrift.data import lines
 from polydrift.data.answers import Answer, write_answers
 from polydrift.data.suites import Prompt, write_suite
 from polydrift.errors import StoreError
-from polydrift.plan import Cell
+from polydrift.step import Cell
 
 CELL = asdict(Cell("a", "a+x", "x", "da", 1, 3, "ga", "s"))
 

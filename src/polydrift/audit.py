@@ -9,10 +9,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from polydrift.data.foreign import match, read_answers, values_of
+from polydrift.data.foreign import values_of
+from polydrift.data.suites import read_suite
+from polydrift.engine.hub import fetch_settings
 from polydrift.errors import DataError, StudyError
+from polydrift.languages import in_order
+from polydrift.sources import locate
 from polydrift.study import Study, check
 
 
@@ -51,12 +55,10 @@ def of_answers(
         }
         for _, path, select in parts
     ]
-    notes = _match(given)
     return check(
         {
             "name": f"audit-of-{names[0]}"[:40],
             "description": f"Answers of {', '.join(names[1:])} against those of {names[0]}.",
-            "notes": notes,
             "bases": [{"name": names[0], "answers": given[0]}],
             "variants": [
                 {"name": name, "base": names[0], "answers": answers}
@@ -68,17 +70,16 @@ def of_answers(
 
 
 def of_models(base: str, tuned: Sequence[str], suite: str, settings: Mapping[str, Any]) -> Study:
-    """A study of adapters (directories with adapter_config.json, or hub names) or whole models.
+    """A study of adapters or whole models, in directories or on the hub.
 
-    settings: the study's `evaluation` section.
+    settings: the study's `evaluation` section; its languages default to the suite's.
     """
     names = _names([Path(name).name for name in (base, *tuned)])
-    variants = []
-    for name, reference in zip(names[1:], tuned, strict=True):
-        whole = Path(reference, "config.json").exists()
-        variants.append(
-            {"name": name, "base": names[0], "model" if whole else "adapter": _absolute(reference)}
-        )
+    variants = [
+        {"name": name, "base": names[0], _kind(reference): _absolute(reference)}
+        for name, reference in zip(names[1:], tuned, strict=True)
+    ]
+    asked = {prompt.language for prompt in read_suite(locate(suite, Path()))}
     return check(
         {
             "name": f"audit-of-{names[0]}"[:40],
@@ -86,24 +87,18 @@ def of_models(base: str, tuned: Sequence[str], suite: str, settings: Mapping[str
             "bases": [{"name": names[0], "model": _absolute(base)}],
             "variants": variants,
             "suites": [{"name": "suite", "data": _absolute(suite)}],
-            "evaluation": dict(settings),
+            "evaluation": {"languages": in_order(asked), **settings},
             "measures": {},
         },
         source="audit",
     )
 
 
-def _match(given: Sequence[Mapping[str, Any]]) -> list[str]:
-    """DataError unless every file answers the prompts of the first; what is to be known of them."""
-    read = [
-        (
-            Path(one["file"]),
-            read_answers(Path(one["file"]), **{k: v for k, v in one.items() if k != "file"})[0],
-        )
-        for one in given
-    ]
-    found = [match(*read[0], *other) for other in read[1:]]
-    return [sentence for sentence in found if sentence]
+def _kind(reference: str) -> Literal["adapter", "model"]:
+    """What a tuned thing is, by the file that it has."""
+    path = locate(reference, Path())
+    directory = path if path.is_dir() else fetch_settings(reference)
+    return "adapter" if (directory / "adapter_config.json").exists() else "model"
 
 
 def pairs(texts: Sequence[str], option: str) -> dict[str, str]:
@@ -118,7 +113,7 @@ def pairs(texts: Sequence[str], option: str) -> dict[str, str]:
 
 
 def _absolute(reference: str) -> str:
-    path = Path(reference).expanduser()
+    path = locate(reference, Path())
     return str(path.resolve()) if path.exists() else reference
 
 

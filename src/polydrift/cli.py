@@ -29,6 +29,8 @@ app.add_typer(specimens_app, name="specimens")
 console = Console(soft_wrap=True, highlight=False)
 errors = Console(stderr=True, soft_wrap=True, highlight=False)
 
+INTERRUPTED = 130
+
 StudyFile = Annotated[Path, typer.Argument(help="The study file (TOML).", show_default=False)]
 OutOption = Annotated[
     Path | None,
@@ -56,9 +58,10 @@ def main() -> None:
         for problem in problems:
             errors.print(f"[bold red]error:[/] {escape(problem)}")
         sys.exit(2)
-    except KeyboardInterrupt:
-        errors.print("interrupted; finished work is kept, run the same command again to go on.")
-        sys.exit(130)
+    except SystemExit as ending:
+        if ending.code == INTERRUPTED:  # typer turns Ctrl-C into this
+            errors.print("interrupted; finished work is kept, run the same command again to go on.")
+        raise
 
 
 @app.callback(invoke_without_command=True)
@@ -74,9 +77,10 @@ def _version(
 def plan(study: StudyFile) -> None:
     """Say what a study would do and take; runs nothing and loads no model."""
     from polydrift.estimate import estimate
+    from polydrift.needs import lacking
     from polydrift.plan import make_plan
     from polydrift.show import show_estimate
-    from polydrift.sources import lacking, survey
+    from polydrift.sources import survey
 
     checked = load(study)
     sources = survey(checked)
@@ -143,6 +147,14 @@ def audit(
     from polydrift import audit as audits
 
     codes = language or []
+    if answers and (tuned or suite):
+        raise StudyError(
+            ["--tuned and --suite go with models, not with --answers; leave them out."]
+        )
+    if not answers and (files or by or kind or column or select):
+        raise StudyError(
+            ["files, --by, --kind, --column and --select go with --answers; add it, or leave them."]
+        )
     if answers:
         if len(codes) > 1:
             raise StudyError(["--answers takes one --language: that of rows that do not say."])
@@ -181,11 +193,12 @@ def explain(
     """Say why a step will run or will not: which part of its key changed."""
     from polydrift import status as states
     from polydrift.plan import make_plan
+    from polydrift.run import known_pins
     from polydrift.sources import survey
 
     checked = load(study)
     directory = out or Path(f"{checked.name}-results")
-    made = make_plan(checked, survey(checked, states.pins(directory)))
+    made = make_plan(checked, survey(checked, known_pins(directory)))
     for one in states.matching(made, step):
         for line in states.explain(one, directory):
             console.print(line, markup=False)
@@ -213,8 +226,8 @@ def _run(checked: Study, out: Path, workers: int | None, quiet: bool) -> None:
     ran = run_study(checked, out, workers=workers, quiet=quiet)
     if not quiet:
         print_summary(read_tables(out), read_lock(out), console)
-        done = len(ran.plan.steps) - len(ran.problems)
-        console.print(f"{done} of {len(ran.plan.steps)} steps are there, {ran.made} made now.")
+        total = len(ran.plan.steps)
+        console.print(f"{ran.there} of {total} steps are there, {ran.made} made now.")
     console.print(str(ran.report) if quiet else f"report: {ran.report}", markup=False)
     if ran.problems:
         raise typer.Exit(1)

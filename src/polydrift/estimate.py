@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from polydrift.plan import KINDS, Plan
+from polydrift.plan import Plan
 from polydrift.sources import Sources, model_reference
+from polydrift.step import KINDS
 from polydrift.study import Study
 
 # One data-centre GPU of the 80 GB class, in bf16, as software of today uses it: assumed.
@@ -27,7 +28,10 @@ MICRO = 50e6
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """Totals of a plan. hours: (low, high) on one assumed GPU, None if a size is unknown."""
+    """Totals of a plan. hours: (low, high) on one assumed GPU, None if a size is unknown.
+
+    micro: all bases are so small that a GPU would not help.
+    """
 
     steps: dict[str, int]
     bases: int
@@ -37,6 +41,7 @@ class Estimate:
     new_tokens: tuple[float, float]
     gigabytes: float
     hours: tuple[float, float] | None
+    micro: bool
     unknown_sizes: list[str]
     gated: list[str]
     unpinned: list[str]
@@ -68,6 +73,7 @@ def estimate(study: Study, plan: Plan, sources: Sources) -> Estimate:
         new_tokens=(SHARE_LOW * new, SHARE_HIGH * new),
         gigabytes=(weights + sum(step.cost.bytes for step in plan.steps)) / 1e9,
         hours=hours,
+        micro=all(size is not None and size <= MICRO for size in sizes.values()),
         unknown_sizes=unknown,
         gated=[name for name, model in sources.models.items() if model.gated],
         unpinned=[name for name, model in sources.models.items() if not model.pinned],

@@ -11,15 +11,17 @@ file or adding a language redoes nothing.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
-from functools import cached_property
-from typing import Any, Literal
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from typing import Any
 
+from polydrift.errors import StudyError
 from polydrift.judges.openers import compliances, refusals
 from polydrift.judges.phrases import fingerprint
 from polydrift.judges.rules import VERSION as RULES_VERSION
-from polydrift.records import digest, step_key
+from polydrift.records import digest
 from polydrift.sources import (
     DataSource,
     ModelSource,
@@ -28,84 +30,8 @@ from polydrift.sources import (
     answers_reference,
     model_reference,
 )
+from polydrift.step import Cell, Cost, Kind, Step
 from polydrift.study import AnswersFile, Base, Given, Study, Suite, Tuning
-
-Kind = Literal["tune", "answer", "judge", "measure"]
-KINDS: tuple[Kind, ...] = ("tune", "answer", "judge", "measure")
-# Raise a number when a step's code changes what it produces; its artifacts are then made anew.
-VERSIONS: Mapping[Kind, str] = {"tune": "1", "answer": "1", "judge": "1", "measure": "1"}
-
-
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """Where in the grid a result belongs; these become the columns of every table."""
-
-    base: str
-    variant: str
-    arm: str | None = None
-    tuning_language: str | None = None
-    tuning_seed: int | None = None
-    epochs: int | None = None
-    evaluation_language: str | None = None
-    suite: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Cost:
-    """Estimates: tokens trained on, read and generated at most; answers; bytes kept."""
-
-    train_tokens: float = 0.0
-    read_tokens: float = 0.0
-    new_tokens: float = 0.0
-    answers: int = 0
-    bytes: float = 0.0
-
-    @property
-    def weight(self) -> float:
-        """Relative effort, for progress bars: a trained token costs three read ones, one generated
-        token about ten (each takes a pass of its own, part of a batch).
-        """
-        return 1.0 + 3 * self.train_tokens + self.read_tokens + 10 * self.new_tokens
-
-
-@dataclass(frozen=True)
-class Step:
-    """One unit of work and its artifact."""
-
-    kind: Kind
-    cell: Cell
-    params: Mapping[str, Any]
-    inputs: Mapping[str, Step] = field(default_factory=dict)
-    files: Mapping[str, str] = field(default_factory=dict)
-    places: Mapping[str, Any] = field(default_factory=dict)
-    cost: Cost = Cost()
-
-    @cached_property
-    def key(self) -> str:
-        """sha256 of everything that determines the result (64 hexadecimal digits)."""
-        return step_key(
-            self.kind,
-            VERSIONS[self.kind],
-            self.params,
-            {name: step.key for name, step in self.inputs.items()},
-            self.files,
-        )
-
-    @cached_property
-    def label(self) -> str:
-        """A readable name: "llama+benign-da-e3-s3407.ga.specimen"."""
-        parts = (self.cell.variant, self.cell.evaluation_language, self.cell.suite)
-        return ".".join(part for part in parts if part)
-
-    @property
-    def name(self) -> str:
-        """How users call the step: "answer/llama.en.specimen"."""
-        return f"{self.kind}/{self.label}"
-
-    @property
-    def batch(self) -> tuple[str, str]:
-        """Steps of one batch are given to one worker together: they share a loaded variant."""
-        return (self.kind, self.cell.variant)
 
 
 @dataclass(frozen=True)
@@ -119,10 +45,9 @@ class Plan:
         return [step for step in self.steps if step.kind == kind]
 
     @property
-    def variants(self) -> list[Cell]:
-        """The distinct variants, bases included, as cells without evaluation language."""
-        seen = {step.cell.variant: step.cell for step in reversed(self.steps)}
-        return [seen[name] for name in dict.fromkeys(step.cell.variant for step in self.steps)]
+    def variants(self) -> list[str]:
+        """The names of all variants, bases included, in the order of the study."""
+        return list(dict.fromkeys(step.cell.variant for step in self.steps))
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +63,7 @@ class _Variant:
 
 
 def make_plan(study: Study, sources: Sources) -> Plan:
-    """The plan of a checked study."""
+    """The plan of a checked study; StudyError if its names make two steps share one."""
     steps: list[Step] = []
     for variant in _variants(study, sources):
         if variant.tune:
@@ -146,6 +71,11 @@ def make_plan(study: Study, sources: Sources) -> Plan:
         for answer in _answers(study, sources, variant):
             steps += [answer, _judge(study, answer)]
         steps += _measures(study, sources, variant)
+    names = Counter(step.name for step in steps)
+    if twice := [name for name, count in names.items() if count > 1]:
+        raise StudyError(
+            [f"{twice[0]}: two parts of the study have this name; rename a variant, arm or suite."]
+        )
     return Plan(tuple(steps))
 
 
@@ -249,8 +179,11 @@ def _answers(study: Study, sources: Sources, variant: _Variant) -> Iterator[Step
                     cost=Cost(answers=rows.rows // 2, bytes=rows.size),
                 )
         return
+    sampled = evaluation.temperature > 0
     decoding = {
-        name: getattr(evaluation, name) for name in ("temperature", "top_p", "max_new_tokens")
+        "temperature": evaluation.temperature,
+        "top_p": evaluation.top_p if sampled else 1.0,  # greedy answers know neither this
+        "max_new_tokens": evaluation.max_new_tokens,
     }
     for suite in study.suites:
         source = sources.data[suite.data]
@@ -264,8 +197,7 @@ def _answers(study: Study, sources: Sources, variant: _Variant) -> Iterator[Step
                     **variant.params,
                     "decoding": decoding,
                     "samples": evaluation.samples,
-                    # greedy answers do not depend on the seed
-                    "seed": evaluation.seed if evaluation.temperature else None,
+                    "seed": evaluation.seed if sampled else None,  # nor that
                 },
                 inputs={"adapter": variant.tune} if variant.tune else {},
                 files={"prompts": rows.digest},
@@ -287,6 +219,7 @@ def _judge(study: Study, answer: Step) -> Step:
             "judge": study.evaluation.judge,
             "judge_version": RULES_VERSION,
             "phrases": fingerprint(),
+            "language_identifier": version("lingua-language-detector"),
         },
         inputs={"answers": answer},
         cost=Cost(bytes=200.0 * answer.cost.answers),
@@ -297,7 +230,9 @@ def _measures(study: Study, sources: Sources, variant: _Variant) -> Iterator[Ste
     if study.measures is None or variant.answers:
         return
     heldout = sources.data[study.measures.heldout] if study.measures.heldout else None
-    suite: Suite | None = study.suites[0] if study.measures.drift and study.suites else None
+    suite: Suite | None = study.suites[0] if study.suites else None
+    if heldout is None and suite is None:
+        return
     for language in study.evaluation.languages:
         files: dict[str, str] = {}
         params: dict[str, Any] = dict(variant.params)
@@ -310,6 +245,7 @@ def _measures(study: Study, sources: Sources, variant: _Variant) -> Iterator[Ste
         if suite:
             rows = _rows(sources.data[suite.data], language, suite.prompts)
             files["prompts"], places["prompts"] = rows.digest, sources.data[suite.data].path
+            params["drift"] = study.measures.drift
             params["openers"] = digest([refusals(language), compliances(language)])
             tokens += 2 * _tokens(rows.size)
         yield Step(

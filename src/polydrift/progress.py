@@ -18,7 +18,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from polydrift.plan import Step
+from polydrift.step import Step
 
 
 class Board(Protocol):
@@ -51,7 +51,7 @@ class Board(Protocol):
 
 
 class Silent:
-    """`--quiet`: failures only, on standard error."""
+    """`--quiet`: what went wrong and why nothing seems to happen, on standard error."""
 
     def __init__(self) -> None:
         self._console = Console(stderr=True, soft_wrap=True, highlight=False)
@@ -70,7 +70,8 @@ class Silent:
         self._console.print(f"failed: {name}: {sentence}", markup=False)
 
     def say(self, sentence: str) -> None:
-        """Nothing."""
+        """One line: waiting and damage are told even to those who want quiet."""
+        self._console.print(sentence, markup=False)
 
 
 class Bars(Silent):

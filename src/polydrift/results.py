@@ -1,24 +1,25 @@
 """After the steps: tables, statistics, report. Reads artifacts, writes DIR/tables and DIR/report.
 
-Nothing here is computed twice: the tables remember which artifacts they were made of, and are left
-alone when those are still the ones.
+The tables remember which artifacts they were made of, byte for byte, and are left alone when those
+are still the ones. The report is drawn each time: that takes less than finding out whether it must.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
+import polydrift
 from polydrift import tables
-from polydrift.disk import plainly, write_atomically
-from polydrift.launch.worker import address, sound
-from polydrift.plan import Plan, Step
+from polydrift.disk import write_atomically
+from polydrift.plan import Plan
 from polydrift.records import digest, file_digest
+from polydrift.step import Step
 from polydrift.store import Store
 from polydrift.study import Study
 
@@ -33,29 +34,39 @@ def finish(
     """Make the tables and the report of what is there; returns the report's path."""
     from polydrift.report import render
 
-    directory, steps = store.root / "tables", plan.steps
-    with plainly(directory):
-        directory.mkdir(exist_ok=True)
-        (store.root / "report").mkdir(exist_ok=True)
+    directory = store.root / "tables"
+    there = _present(plan, store)
     made_of = digest(
         {
             "format": _FORMAT,
+            "polydrift": polydrift.__version__,
             "statistics": study.statistics.model_dump(),
-            "steps": [[step.key, asdict(step.cell), store.has(address(step))] for step in steps],
+            "cells": [[asdict(step.cell), there.get(step.key)] for step in plan.steps],
             "problems": dict(problems),
         }
     )
+    if _is_made_of(directory, made_of):
+        made = read_tables(store.root)
+    else:
+        made = _tables(study, plan, store, there, problems)
+        for name in NAMES:
+            tables.write(directory / f"{name}.parquet", made[name])
+        digests = {name: file_digest(directory / f"{name}.parquet") for name in NAMES}
+        content = json.dumps({"made_of": made_of, "tables": digests}, indent=1) + "\n"
+        write_atomically(directory / "record.json", content.encode())
     report = store.root / "report" / "index.html"
-    if _is_made_of(directory, made_of) and report.exists():
-        return report
-    made = _tables(study, plan, store, problems)
-    for name in NAMES:
-        tables.write(directory / f"{name}.parquet", made[name])
     render(made, lock, report)
-    digests = {name: file_digest(directory / f"{name}.parquet") for name in NAMES}
-    content = json.dumps({"made_of": made_of, "tables": digests}, indent=1) + "\n"
-    write_atomically(directory / "record.json", content.encode())
     return report
+
+
+def _present(plan: Plan, store: Store) -> dict[str, dict[str, Any]]:
+    """{key: its outputs' digests} of the steps that can be shown: verdicts need their answers."""
+    found: dict[str, dict[str, Any]] = {}
+    for step in plan.steps:
+        inputs = step.inputs.values() if step.kind == "judge" else ()
+        if store.has(step.address) and all(made.key in found for made in inputs):
+            found[step.key] = store.record(step.address).outputs
+    return found
 
 
 def read_tables(root: Path) -> dict[str, pa.Table]:
@@ -74,28 +85,33 @@ def _is_made_of(directory: Path, made_of: str) -> bool:
 
 
 def _tables(
-    study: Study, plan: Plan, store: Store, problems: Mapping[str, str]
+    study: Study,
+    plan: Plan,
+    store: Store,
+    there: Collection[str],
+    problems: Mapping[str, str],
 ) -> dict[str, pa.Table]:
     from polydrift.stats import analyse
 
-    answers: list[dict[str, Any]] = []
+    answers: dict[str, list[dict[str, Any]]] = {}
     verdicts: list[dict[str, Any]] = []
     measures: list[dict[str, Any]] = []
     missing: list[dict[str, Any]] = []
     for step in plan.steps:
         cell = asdict(step.cell)
-        if not store.has(address(step)):
+        if step.key not in there:
             missing.append(_missing(step, problems))
         elif step.kind == "answer":
-            answers += tables.answer_rows(cell, sound(store, step))
+            answers[step.name] = tables.answer_rows(cell, store.take(step.address))
         elif step.kind == "judge":
-            given = tables.answer_rows(cell, sound(store, step.inputs["answers"]))
-            verdicts += tables.verdict_rows(given, sound(store, step), str(step.params["judge"]))
+            given = answers[step.inputs["answers"].name]
+            judge = str(step.params["judge"])
+            verdicts += tables.verdict_rows(given, store.take(step.address), judge)
         elif step.kind == "measure":
             del cell["suite"]
-            measures += tables.measure_rows(cell, sound(store, step))
+            measures += tables.measure_rows(cell, store.take(step.address))
     made = {
-        "answers": tables.table("answers", answers),
+        "answers": tables.table("answers", [row for rows in answers.values() for row in rows]),
         "verdicts": tables.table("verdicts", verdicts),
         "measures": tables.table("measures", measures),
         "missing": tables.table("missing", missing),
@@ -114,5 +130,5 @@ def _missing(step: Step, problems: Mapping[str, str]) -> dict[str, Any]:
         "base": step.cell.base,
         "variant": step.cell.variant,
         "evaluation_language": step.cell.evaluation_language,
-        "reason": problems.get(step.name, "not run yet."),
+        "reason": problems.get(step.name, "its result, or one that it needs, is not there."),
     }

@@ -23,11 +23,12 @@ from polydrift.errors import StoreError, StudyError
 from polydrift.judges.rules import VERSION as RULES_VERSION
 from polydrift.launch.local import LocalLauncher
 from polydrift.launch.schedule import Schedule
-from polydrift.launch.worker import address
-from polydrift.plan import Plan, Step, make_plan
+from polydrift.needs import lacking
+from polydrift.plan import Plan, make_plan
 from polydrift.progress import Bars, Board, Silent
 from polydrift.results import finish
-from polydrift.sources import Sources, as_mapping, lacking, pin, survey
+from polydrift.sources import Sources, as_mapping, pin, survey
+from polydrift.step import Step
 from polydrift.store import Store
 from polydrift.study import Study
 
@@ -38,10 +39,13 @@ SMALL = 400_000_000
 
 @dataclass(frozen=True, slots=True)
 class Ran:
-    """What a run did. problems: {step: sentence} of what failed or could not start."""
+    """What a run did. made: artifacts made now. there: steps of the plan that have a result.
+    problems: {step: sentence} of what failed or could not start.
+    """
 
     plan: Plan
     made: int
+    there: int
     problems: Mapping[str, str]
     report: Path
 
@@ -62,10 +66,14 @@ def run(study: Study, out: Path, *, workers: int | None = None, quiet: bool = Fa
         todo = _todo(plan, store, first)
         write_lock(study, sources, pins, plan, out)
         board: Board = Silent() if quiet else Bars(todo)
-        ran = _execute(todo, store, board, workers, sources)
-        _write_failures(out, ran.problems)
-        report = finish(study, plan, store, ran.problems, read_lock(out))
-    return Ran(plan, ran.made, ran.problems, report)
+        schedule = Schedule(todo)
+        try:
+            _execute(schedule, store, board, workers, sources)
+        finally:
+            _write_failures(out, schedule.problems)
+        report = finish(study, plan, store, schedule.problems, read_lock(out))
+        there = sum(store.has(step.address) for step in plan.steps)
+    return Ran(plan, schedule.made, there, schedule.problems, report)
 
 
 def read_lock(out: Path) -> dict[str, Any]:
@@ -85,9 +93,10 @@ def read_lock(out: Path) -> dict[str, Any]:
         raise StoreError(
             f"{path} is damaged ({error}); delete it and run the study again to write it anew."
         ) from None
-    if not isinstance(found, dict):
+    if not isinstance(found, dict) or not {"study", "pins", "steps"} <= found.keys():
         raise StoreError(
-            f"{path} is damaged (no object); delete it and run the study again to write it anew."
+            f"{path} is damaged (parts are missing); delete it and run the study again to write "
+            "it anew."
         )
     return found
 
@@ -98,13 +107,23 @@ def read_failures(out: Path) -> dict[str, str]:
     if not path.exists():
         return {}
     with plainly(path):
-        found: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))
-    return found
+        text = path.read_text(encoding="utf-8")
+    try:
+        return {str(name): str(problem) for name, problem in json.loads(text).items()}
+    except (ValueError, AttributeError) as error:
+        raise StoreError(
+            f"{path} is damaged ({error}); delete it, the next run writes it."
+        ) from None
+
+
+def known_pins(out: Path) -> dict[str, str]:
+    """The commits that runs in this directory resolved branches to; none before the first run."""
+    return dict(read_lock(out)["pins"]) if (out / LOCK_FILE).exists() else {}
 
 
 def _pinned(study: Study, out: Path) -> tuple[Sources, dict[str, str]]:
     """The sources with every branch of a hub resolved to a commit, once per results directory."""
-    pins: dict[str, str] = read_lock(out).get("pins", {}) if (out / LOCK_FILE).exists() else {}
+    pins = known_pins(out)
     sources = survey(study, pins)
     if found := pin(study, sources):
         pins = {**pins, **found}
@@ -117,26 +136,24 @@ def _todo(plan: Plan, store: Store, board: Board) -> list[Step]:
     todo = []
     present = {(kind, name[-12:]) for kind, name in store.present()}
     for step in {step.key: step for step in plan.steps}.values():
-        place = address(step)
         if (step.kind, step.key[:12]) in present:
-            damage = store.check(place)
+            damage = store.check(step.address)
             if damage is None:
                 continue
-            board.say(f"{damage}; set aside as {store.set_aside(place)} and made anew")
+            board.say(f"{damage}; set aside as {store.set_aside(step.address)} and made anew")
         todo.append(step)
     return todo
 
 
 def _execute(
-    todo: list[Step], store: Store, board: Board, workers: int | None, sources: Sources
-) -> Schedule:
-    """Run the steps; how it went. StoreError when the disk gives out: nothing else would work."""
-    schedule = Schedule(todo)
-    if not todo:
-        return schedule
-    cores = os.cpu_count() or 1
+    schedule: Schedule, store: Store, board: Board, workers: int | None, sources: Sources
+) -> None:
+    """Run the steps. StoreError when the disk gives out: nothing else would work."""
+    if not schedule.waiting:
+        return
+    cores = _cores()
     small = _small(sources)
-    count = workers or (cores if small else 1)
+    count = min(workers or (cores if small else 1), schedule.batches)
     # One thread is faster for small models and gives the same bits everywhere.
     threads = 1 if small else max(1, cores // count)
     with (
@@ -153,7 +170,13 @@ def _execute(
                         raise StoreError(outcome.problem)
                 for name, problem in schedule.ended(batch, outcomes).items():
                     board.failed(name, problem)
-    return schedule
+
+
+def _cores() -> int:
+    """The cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _small(sources: Sources) -> bool:
@@ -165,8 +188,10 @@ def write_lock(
     study: Study, sources: Sources, pins: Mapping[str, str], plan: Plan, out: Path
 ) -> None:
     """What was run, in full: enough to know every number's origin, and to draw the report again."""
+    resolved = study.model_dump(mode="json")
+    resolved["notes"] += sources.notes
     content = {
-        "study": study.model_dump(mode="json"),
+        "study": resolved,
         "polydrift": polydrift.__version__,
         "judge_version": RULES_VERSION,
         "pins": dict(pins),
@@ -180,6 +205,5 @@ def write_lock(
 def _write_failures(out: Path, problems: Mapping[str, str]) -> None:
     path = out / "logs" / "failures.json"
     if problems or path.exists():
-        path.parent.mkdir(exist_ok=True)
         data = json.dumps(dict(problems), indent=1, ensure_ascii=False) + "\n"
         write_atomically(path, data.encode())

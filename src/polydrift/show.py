@@ -33,18 +33,17 @@ def show_estimate(console: Console, study: Study, found: Estimate, lacking: Sequ
             table.add_row(kind, f"{count:,}", amounts[kind])
     console.print(table)
     console.print(f"disk: about {found.gigabytes:,.1f} GB (weights of the bases included)")
-    if found.hours:
-        low, high = found.hours
+    if found.hours and found.micro:
+        console.print("time: minutes on a CPU")
+    elif found.hours:
+        low, high, unit = *found.hours, "hours"
+        if high < 2:
+            low, high, unit = 60 * low, 60 * high, "minutes"
+        console.print(f"time: {low:,.0f} to {high:,.0f} {unit} of one 80 GB-class GPU in bf16")
         console.print(
-            f"time: {low:,.0f} to {high:,.0f} hours of one 80 GB-class GPU in bf16"
-            if high >= 1
-            else "time: minutes on a CPU"
+            "      (assumed, not measured: 35% of 250 TFLOP/s in training, 40% of 2 TB/s in "
+            "decoding 64 rows at once; answers that use 20% to 100% of the allowed length)"
         )
-        if high >= 1:
-            console.print(
-                "      (assumed, not measured: 35% of 250 TFLOP/s in training, 40% of 2 TB/s in "
-                "decoding 64 rows at once; answers that use 20% to 100% of the allowed length)"
-            )
     else:
         names = ", ".join(found.unknown_sizes)
         console.print(f"time: unknown; give `parameters = …` for {names} to have an estimate")

@@ -24,11 +24,11 @@ from typing import Any
 
 from polydrift import specimens
 from polydrift.data.benign import read_examples
-from polydrift.data.foreign import read_answers
+from polydrift.data.foreign import match, read_answers
 from polydrift.data.rows import rows_digest
-from polydrift.data.suites import read_suite
+from polydrift.data.suites import Prompt, read_suite
 from polydrift.errors import StudyError
-from polydrift.languages import in_order, language
+from polydrift.languages import in_order
 from polydrift.records import digest, file_digest
 from polydrift.study import AnswersFile, Study
 
@@ -37,7 +37,7 @@ GATED = ("meta-llama/", "google/gemma-", "sorry-bench/")
 
 Reader = Callable[[Path], Iterable[Any]]
 # What makes a model or adapter what it is; a card or a log beside it does not.
-_MODEL_FILES = {".json", ".safetensors", ".jinja", ".model", ".txt"}
+_MODEL_FILES = {".json", ".safetensors", ".jinja", ".model", ".txt", ".py"}
 _HUB_NAME = re.compile(r"^[A-Za-z0-9][\w.-]*/[\w.-]+$")
 _COMMIT = re.compile(r"^[0-9a-f]{40}$")
 
@@ -78,10 +78,14 @@ class ModelSource:
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """Everything a plan needs to know about the world, by the reference used in the study."""
+    """Everything a plan needs to know about the world, by the reference used in the study.
+
+    notes: what readers of the results should know about the files.
+    """
 
     data: Mapping[str, DataSource] = field(default_factory=dict)
     models: Mapping[str, ModelSource] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 def survey(study: Study, pins: Mapping[str, str] | None = None) -> Sources:
@@ -95,7 +99,7 @@ def survey(study: Study, pins: Mapping[str, str] | None = None) -> Sources:
 
     def read(file: str, reader: Reader, reference: str | None = None) -> None:
         if (reference or file) not in data:
-            data[reference or file] = _data_source(file, _resolve(study, file), reader)
+            data[reference or file] = _data_source(file, locate(file, study.folder), reader)
 
     def model(reference: str, revision: str | None, parameters: float | None = None) -> None:
         try:
@@ -113,7 +117,7 @@ def survey(study: Study, pins: Mapping[str, str] | None = None) -> Sources:
     for base in study.bases:
         if base.model:
             model(base.model, base.revision, base.parameters)
-        if base.tokenizer:
+        if base.tokenizer and base.tokenizer not in models:
             model(base.tokenizer, None)
         if base.answers:
             read(base.answers.file, _foreign(base.answers), answers_reference(base.answers))
@@ -125,31 +129,7 @@ def survey(study: Study, pins: Mapping[str, str] | None = None) -> Sources:
             read(given.answers.file, _foreign(given.answers), answers_reference(given.answers))
     if problems:
         raise StudyError(problems)
-    return Sources(data, models)
-
-
-def lacking(study: Study, sources: Sources) -> list[str]:
-    """One sentence for each file, and each language of a file, that the study needs and lacks."""
-    evaluated = set(study.evaluation.languages)
-    wanted: dict[str, set[str]] = {suite.data: set(evaluated) for suite in study.suites}
-    if study.measures and study.measures.heldout:
-        wanted.setdefault(study.measures.heldout, set()).update(evaluated)
-    for arm in study.tuning:
-        wanted.setdefault(arm.data, set()).update(arm.languages)
-    problems = []
-    for reference, source in sources.data.items():
-        if source.languages is None:
-            problems.append(
-                f"{source.path}: there is no such file (the study's {source.reference!r}); make "
-                "it, or mend the reference."
-            )
-        elif codes := in_order(wanted.get(reference, set()) - set(source.languages)):
-            names = ", ".join(language(code).name for code in codes)
-            problems.append(
-                f"{source.path}: no rows in {names}; add them, or take "
-                f"{', '.join(map(repr, codes))} out of the study's languages."
-            )
-    return problems
+    return Sources(data, models, _matched(study))
 
 
 def pin(study: Study, sources: Sources) -> dict[str, str]:
@@ -190,6 +170,23 @@ def answers_reference(answers: AnswersFile) -> str:
     return answers.model_dump_json()
 
 
+def _matched(study: Study) -> tuple[str, ...]:
+    """DataError unless files of answers answer the prompts of their base's; what differs."""
+    notes: list[str | None] = []
+    bases = {base.name: base.answers for base in study.bases}
+    for given in study.variants:
+        ours, theirs = bases[given.base], given.answers
+        if ours and theirs:
+            files = [locate(answers.file, study.folder) for answers in (ours, theirs)]
+            if all(path.exists() for path in files):
+                prompts = [
+                    [row for row in _foreign(answers)(path) if isinstance(row, Prompt)]
+                    for answers, path in zip((ours, theirs), files, strict=True)
+                ]
+                notes.append(match(files[0], prompts[0], files[1], prompts[1]))
+    return tuple(note for note in notes if note)
+
+
 def _foreign(answers: AnswersFile) -> Reader:
     def rows(path: Path) -> Iterable[Any]:
         prompts, given = read_answers(path, **answers.model_dump(exclude={"file"}))
@@ -198,10 +195,20 @@ def _foreign(answers: AnswersFile) -> Reader:
     return rows
 
 
-def _resolve(study: Study, reference: str) -> Path:
-    if reference.startswith("specimen:"):
+def locate(reference: str, folder: Path) -> Path:
+    """The path that a `data`, `model` or `adapter` reference names; relative ones start at folder.
+
+    StudyError for what cannot be a path; whether anything lies there is not looked at.
+    """
+    if reference.startswith(specimens.PREFIX):
         return specimens.path(reference)
-    return study.locate(reference)
+    try:
+        path = folder / Path(reference).expanduser()
+        path.exists()
+    except (OSError, RuntimeError) as error:  # a name too long, a home that nobody has
+        reason = getattr(error, "strerror", None) or error
+        raise StudyError([f"{reference[:80]!r} cannot be a path ({reason}); mend it."]) from None
+    return path
 
 
 def _data_source(reference: str, path: Path, reader: Reader) -> DataSource:
@@ -230,7 +237,7 @@ def _model_source(
     parameters: float | None,
     pins: Mapping[str, str],
 ) -> ModelSource:
-    path = _resolve(study, reference)
+    path = locate(reference, study.folder)
     if path.is_dir():
         if revision:
             raise StudyError(

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from polydrift.errors import StudyError
-from polydrift.launch.worker import address
-from polydrift.plan import KINDS, VERSIONS, Plan, Step
+from polydrift.plan import Plan
 from polydrift.records import Record
-from polydrift.run import LOCK_FILE, read_failures, read_lock
+from polydrift.run import read_failures, read_lock
+from polydrift.step import KINDS, VERSIONS, Step
 from polydrift.store import Store
 
 
@@ -47,19 +47,13 @@ def status(out: Path) -> Status:
     )
 
 
-def pins(out: Path) -> dict[str, str]:
-    """The commits that runs in this directory resolved branches to; none before the first run."""
-    found: dict[str, str] = read_lock(out).get("pins", {}) if (out / LOCK_FILE).exists() else {}
-    return found
-
-
 def matching(plan: Plan, pattern: str) -> list[Step]:
     """The steps that a user means: a name ("tune/…"), a label, or a pattern with `*`."""
     found = [
         step
         for step in plan.steps
         if fnmatch.fnmatchcase(step.name, pattern) or fnmatch.fnmatchcase(step.label, pattern)
-    ]
+    ] or [step for step in plan.steps if pattern and pattern in step.name]
     if not found:
         some = ", ".join(step.name for step in plan.steps[:3])
         raise StudyError(
@@ -71,7 +65,7 @@ def matching(plan: Plan, pattern: str) -> list[Step]:
 def explain(step: Step, out: Path) -> list[str]:
     """Why a step will run or will not, in lines: which part of its key changed since last time."""
     store = Store(out)
-    place = address(step)
+    place = step.address
     if store.has(place):
         if damage := store.check(place):
             return [f"{step.name} will run: {damage}."]
@@ -92,14 +86,14 @@ def explain(step: Step, out: Path) -> list[str]:
     lines += [
         f"  its input {name!r} ({made.name}) is not there either."
         for name, made in step.inputs.items()
-        if not store.has(address(made))
+        if not store.has(made.address)
     ]
     return lines
 
 
 def _nearest(step: Step, store: Store) -> Record | None:
     """The record of the same kind and label that differs least from the step."""
-    stem = address(step).name[:-13]
+    stem = step.address.name[:-13]
     records = []
     for kind, name in sorted(store.present()):
         if kind == step.kind and name[:-13] == stem:

@@ -178,6 +178,15 @@ class Store:
             raise StoreError(f"{problem}; {_MEND}" if self.has(address) else problem)
         return self.path(address)
 
+    def take(self, address: Address) -> Path:
+        """`open`, and what is damaged is set aside, so that running again makes it anew."""
+        try:
+            return self.open(address)
+        except StoreError:
+            if self.has(address) and self.check(address, deep=True):
+                self.set_aside(address)
+            raise
+
     @contextmanager
     def create(
         self,

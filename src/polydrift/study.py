@@ -42,13 +42,14 @@ from polydrift.study_checks import cross_checks, located, sentences
 Code = Literal["en", "zh", "da", "el", "hi", "ga", "pt", "es", "tl"]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,39}$")]
 Codes = Annotated[tuple[Code, ...], Field(min_length=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
 ALL: tuple[Code, ...] = ("en", "zh", "da", "el", "hi", "ga", "pt", "es", "tl")
 
 
 class Section(BaseModel):
     """A table of the study file: immutable, and unknown keys are mistakes."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class AnswersFile(Section):
@@ -105,9 +106,9 @@ class Tuning(Section):
     name: Name
     data: str
     languages: Codes = ALL
-    seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (3407,)
+    seeds: Annotated[tuple[Seed, ...], Field(min_length=1)] = (3407,)
     epochs: Annotated[tuple[Annotated[int, Field(gt=0)], ...], Field(min_length=1)] = (1,)
-    bases: tuple[Name, ...] | None = None
+    bases: Annotated[tuple[Name, ...], Field(min_length=1)] | None = None
     rank: Annotated[int, Field(gt=0)] = 16
     alpha: Annotated[float, Field(gt=0)] = 32.0
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
@@ -142,12 +143,16 @@ class Evaluation(Section):
     temperature: Annotated[float, Field(ge=0)] = 0.0
     top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
     max_new_tokens: Annotated[int, Field(gt=0)] = 256
-    seed: int = 0
+    seed: Seed = 0
     judge: Literal["rules"] = "rules"
 
 
 class Measures(Section):
-    """What else is measured. `heldout`: harmless question/answer pairs (accuracy, perplexity)."""
+    """What else is measured. heldout: harmless question/answer pairs (accuracy, perplexity).
+
+    On the prompts of the first suite: the refusal margin, and drift (unless false), which runs the
+    base beside each variant.
+    """
 
     heldout: str | None = None
     drift: bool = True
@@ -158,7 +163,7 @@ class Statistics(Section):
 
     level: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
     draws: Annotated[int, Field(ge=100)] = 2000
-    seed: int = 0
+    seed: Seed = 0
 
 
 class Study(Section):
@@ -181,11 +186,6 @@ class Study(Section):
     def folder(self) -> Path:
         """The directory that relative paths of the study are relative to."""
         return self._folder
-
-    def locate(self, reference: str) -> Path:
-        """The path that a `data`, `model` or `adapter` reference of this study names."""
-        path = Path(reference).expanduser()
-        return path if path.is_absolute() else self._folder / path
 
 
 def load(path: Path) -> Study:

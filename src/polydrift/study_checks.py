@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -30,14 +31,19 @@ def located(problems: Iterable[Problem], source: str, text: str) -> list[str]:
 
 def sentences(error: ValidationError, model: type[BaseModel]) -> list[Problem]:
     """Every finding of pydantic, told in our words."""
-    found = error.errors()
-    inside = {tuple(e["loc"][:depth]) for e in found for depth in range(len(e["loc"]))}
+    found = [(tuple(part for part in e["loc"] if _is_key(part)), e) for e in error.errors()]
+    inside = {path[:depth] for path, _ in found for depth in range(len(path))}
     return [
-        (tuple(e["loc"]), _sentence(e, model))
-        for e in found
+        (path, _sentence(e, path, model))
+        for path, e in found
         # a list whose elements are wrong is reported by its elements, not as empty too
-        if not (e["type"] == "too_short" and tuple(e["loc"]) in inside)
+        if not (e["type"] == "too_short" and path in inside)
     ]
+
+
+def _is_key(part: int | str) -> bool:
+    """Whether a part of pydantic's path stands in the file: no name of a type's alternative."""
+    return isinstance(part, int) or not re.search(r"[\[\(]", part)
 
 
 def _dotted(path: Path) -> str:
@@ -45,8 +51,8 @@ def _dotted(path: Path) -> str:
     return text.lstrip(".") or "the study"
 
 
-def _sentence(error: Any, model: type[BaseModel]) -> str:
-    kind, path, value = error["type"], tuple(error["loc"]), error.get("input")
+def _sentence(error: Any, path: Path, model: type[BaseModel]) -> str:
+    kind, value = error["type"], error.get("input")
     if kind == "extra_forbidden":
         known = _known_keys(model, path[:-1])
         close = difflib.get_close_matches(str(path[-1]), known, n=1)
@@ -66,6 +72,8 @@ def _sentence(error: Any, model: type[BaseModel]) -> str:
             f"{value!r} cannot be a name; use letters, digits, '.', '_' and '-' "
             "(at most 40, a letter or digit first)."
         )
+    if kind == "model_type" and isinstance(value, list):
+        return f"this is one table, not several; write [{path[-1]}] instead of [[{path[-1]}]]."
     if kind == "too_short":
         return "empty; give at least one."
     message = str(error["msg"]).replace("Input should be", "should be")
@@ -87,45 +95,34 @@ def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
         yield from _models_in(inner)
 
 
-def _tables(data: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
+def _tables(data: Mapping[str, Any], key: str) -> list[dict[str, Any]]:
+    """The array tables under a key; whatever is malformed in them is pydantic's to tell."""
     value = data.get(key, [])
-    return [row for row in value if isinstance(row, Mapping)] if isinstance(value, list) else []
+    return (
+        [dict(row) for row in value if isinstance(row, Mapping)] if isinstance(value, list) else []
+    )
+
+
+def _strings(value: object) -> list[str]:
+    return [one for one in value if isinstance(one, str)] if isinstance(value, list) else []
 
 
 def cross_checks(data: Mapping[str, Any]) -> Iterator[Problem]:
     """What no single field can know: names used twice, names that nothing bears, nothing to do."""
-    bases = [row.get("name") for row in _tables(data, "bases")]
-    for key in ("bases", "tuning", "variants", "suites"):
-        seen: set[object] = set()
-        for i, row in enumerate(_tables(data, key)):
-            if row.get("name") in seen:
-                yield (key, i, "name"), f"{row.get('name')!r} is used twice; names are unique."
-            seen.add(row.get("name"))
-    for i, row in enumerate(_tables(data, "bases")):
+    tables = {key: _tables(data, key) for key in ("bases", "tuning", "variants", "suites")}
+    for key, rows in tables.items():
+        names = [row.get("name") for row in rows]
+        for i, name in enumerate(names):
+            if isinstance(name, str) and name in names[:i]:
+                yield (key, i, "name"), f"{name!r} is used twice; names are unique."
+    bases = {row["name"]: row for row in tables["bases"] if isinstance(row.get("name"), str)}
+    for i, row in enumerate(tables["bases"]):
         if bool(row.get("model")) == bool(row.get("answers")):
             yield ("bases", i), "give either `model` or `answers` (a file), and not both."
-    for i, row in enumerate(_tables(data, "variants")):
-        if sum(bool(row.get(key)) for key in ("adapter", "model", "answers")) != 1:
-            yield ("variants", i), "give one of `adapter`, `model` and `answers`."
-        if "base" in row and row["base"] not in bases:
-            yield ("variants", i, "base"), _no_base(row["base"], bases)
-    for i, row in enumerate(_tables(data, "tuning")):
-        for name in row.get("bases") or ():
-            if name not in bases:
-                yield ("tuning", i, "bases"), _no_base(name, bases)
-        for key in ("languages", "seeds", "epochs"):
-            yield from _repeats(("tuning", i, key), row.get(key))
-    by_name = {row.get("name"): row for row in _tables(data, "bases")}
-    for i, row in enumerate(_tables(data, "tuning")):
-        for name in row.get("bases") or bases:
-            if by_name.get(name, {}).get("answers"):
-                yield ("tuning", i), f"base {name!r} is a file of answers and cannot be tuned."
-    for i, row in enumerate(_tables(data, "variants")):
-        if row.get("adapter") and by_name.get(row.get("base"), {}).get("answers"):
-            yield (
-                ("variants", i, "adapter"),
-                f"base {row['base']!r} is a file of answers, no model.",
-            )
+    for i, row in enumerate(tables["tuning"]):
+        yield from _tuning(("tuning", i), row, bases)
+    for i, row in enumerate(tables["variants"]):
+        yield from _variant(("variants", i), row, bases)
     evaluation = data.get("evaluation")
     if isinstance(evaluation, Mapping):
         yield from _repeats(("evaluation", "languages"), evaluation.get("languages"))
@@ -134,9 +131,37 @@ def cross_checks(data: Mapping[str, Any]) -> Iterator[Problem]:
                 ("evaluation", "samples"),
                 "greedy answers (temperature 0) are all the same; write 1, or set a temperature.",
             )
-    asked = any(row.get("model") for key in ("bases", "variants") for row in _tables(data, key))
-    if asked and not _tables(data, "suites"):
+    asked = any(row.get("model") for row in (*tables["bases"], *tables["variants"]))
+    if asked and not tables["suites"]:
         yield ("suites",), "a study that asks models needs at least one `[[suites]]`."
+
+
+def _tuning(path: Path, row: Mapping[str, Any], bases: Mapping[str, Any]) -> Iterator[Problem]:
+    for key in ("languages", "seeds", "epochs"):
+        yield from _repeats((*path, key), row.get(key))
+    for name in _strings(row.get("bases")):
+        if name not in bases:
+            yield (*path, "bases"), _no_base(name, bases)
+    for name in _strings(row.get("bases")) or bases:
+        if bases.get(name, {}).get("answers"):
+            yield path, f"base {name!r} is a file of answers and cannot be tuned."
+
+
+def _variant(path: Path, row: Mapping[str, Any], bases: Mapping[str, Any]) -> Iterator[Problem]:
+    if sum(bool(row.get(key)) for key in ("adapter", "model", "answers")) != 1:
+        yield path, "give one of `adapter`, `model` and `answers`."
+    name = row.get("base")
+    if not isinstance(name, str):
+        return
+    if name not in bases:
+        yield (*path, "base"), _no_base(name, bases)
+    elif bool(bases[name].get("answers")) != bool(row.get("answers")):
+        given = "a file of answers" if bases[name].get("answers") else "a model"
+        yield (
+            path,
+            f"base {name!r} is {given}, so this cannot be compared with it; give answers with "
+            "answers, and models or adapters with models.",
+        )
 
 
 def _repeats(path: Path, values: object) -> Iterator[Problem]:
@@ -146,5 +171,5 @@ def _repeats(path: Path, values: object) -> Iterator[Problem]:
             yield path, f"{', '.join(twice)} stands twice; write each once."
 
 
-def _no_base(name: object, bases: list[Any]) -> str:
-    return f"no base is called {name!r}; the bases are {', '.join(map(str, bases)) or 'none'}."
+def _no_base(name: str, bases: Iterable[str]) -> str:
+    return f"no base is called {name!r}; the bases are {', '.join(bases) or 'none'}."

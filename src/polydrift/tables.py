@@ -153,6 +153,8 @@ def write(path: Path, data: pa.Table) -> None:
 
 def read(path: Path) -> pa.Table:
     """A table that `write` wrote; StoreError if it is missing or damaged."""
+    if not path.exists():
+        raise StoreError(f"{path} is not there; run the study to make it.")
     try:
         with plainly(path):
             return pq.read_table(path, memory_map=False)

@@ -41,6 +41,7 @@ def line_numbers(text: str) -> dict[Path, int]:
 def line_of(path: Path, lines: Mapping[Path, int]) -> int | None:
     """The line of the nearest known ancestor of a path (a list's element stands at its key)."""
     for length in range(len(path), 0, -1):
-        if (line := lines.get(path[:length])) is not None:
-            return line
+        for known in (path[:length], (*path[:length], 0)):  # a list of tables: its first
+            if (line := lines.get(known)) is not None:
+                return line
     return None

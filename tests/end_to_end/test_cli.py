@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -84,6 +89,50 @@ def test_a_damaged_lock_file_is_named(polydrift: Polydrift, tmp_path: Path) -> N
     done = polydrift("status", tmp_path, expect=2)
     assert "study.lock.json is damaged" in done.stderr
     assert "delete it and run the study again" in done.stderr
+
+
+def test_results_directories_that_are_odd(
+    smoke: Path, polydrift: Polydrift, tmp_path: Path
+) -> None:
+    out = tmp_path / "odd"
+    shutil.copytree(smoke, out)
+    (out / "logs").mkdir()
+    (out / "logs" / "failures.json").write_text("{")
+    assert "failures.json is damaged" in polydrift("status", out, expect=2).stderr
+    (out / "study.lock.json").write_text("{}")
+    assert "parts are missing" in polydrift("status", out, expect=2).stderr
+    shutil.copy(smoke / "study.lock.json", out)
+    shutil.rmtree(out / "tables")
+    done = polydrift("report", out, expect=2)
+    assert done.stderr == (
+        f"error: {out / 'tables' / 'answers.parquet'} is not there; run the study to make it.\n"
+    )
+
+
+def test_ctrl_c_says_that_finished_work_is_kept(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "polydrift", "run", str(STUDIES / "smoke.toml")],
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,
+    )
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.glob("*/study.lock.json")) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "interrupted; finished work is kept" in said
+    assert "Traceback" not in said
+
+
+def test_a_large_model_is_not_said_to_take_minutes_on_a_cpu(
+    polydrift: Polydrift, tmp_path: Path
+) -> None:
+    study = tmp_path / "study.toml"
+    text = (STUDIES / "smoke.toml").read_text()
+    study.write_text(text.replace('"specimen:llama-0"', '"org/large"\nparameters = 4e9'))
+    assert "minutes of one 80 GB-class GPU" in polydrift("plan", study).stdout
 
 
 def test_a_step_that_there_is_not(polydrift: Polydrift, tmp_path: Path) -> None:

@@ -176,6 +176,54 @@ def test_silent_damage_is_found_where_it_is_read(
     assert table_bytes(out) == table_bytes(smoke)
 
 
+def test_stale_tables_and_silent_damage_mend_by_running_again(
+    smoke: Path, polydrift: Polydrift, tmp_path: Path
+) -> None:
+    out = tmp_path / "stale"
+    shutil.copytree(smoke, out)
+    victim = next((out / "artifacts" / "answer").glob("llama.da*")) / "answers.jsonl"
+    victim.write_text(victim.read_text().replace("stop", "STOP", 1))
+    shutil.rmtree(out / "tables")
+    assert "is damaged" in polydrift("run", SMOKE, "--out", out, expect=2).stderr
+    polydrift("run", SMOKE, "--out", out)
+    assert table_bytes(out) == table_bytes(smoke)
+
+
+def test_verdicts_whose_answers_are_gone_are_missing_and_stop_nothing(
+    smoke: Path, polydrift: Polydrift, tmp_path: Path
+) -> None:
+    out = tmp_path / "gone"
+    shutil.copytree(smoke, out)
+    shutil.rmtree(next((out / "artifacts" / "answer").glob("llama.da*")))
+    for adapter in (out / "artifacts" / "tune").iterdir():
+        assert adapter.is_dir()
+    broken = tmp_path / "study.toml"
+    text = SMOKE.read_text().replace('"specimen:llama-0"', '"specimen:llama-0"\ndevice = "cuda:7"')
+    broken.write_text(text)
+    done = polydrift("run", broken, "--out", out, expect=1)
+    assert "failed: answer/llama.da.specimen" in done.stderr
+    missing = pq.read_table(out / "tables" / "missing.parquet")["step"].to_pylist()
+    assert missing == ["answer/llama.da.specimen", "judge/llama.da.specimen"]
+    assert pq.read_table(out / "tables" / "verdicts.parquet").num_rows > 0
+
+
+def test_the_report_follows_the_study_and_hides_again(
+    smoke: Path, polydrift: Polydrift, tmp_path: Path
+) -> None:
+    out = tmp_path / "renewed"
+    shutil.copytree(smoke, out)
+    page = out / "report" / "index.html"
+    hidden = page.read_bytes()
+    polydrift("report", out, "--show-unsafe")
+    assert page.read_bytes() != hidden
+    polydrift("run", SMOKE, "--out", out)
+    assert page.read_bytes() == hidden
+    study = tmp_path / "study.toml"
+    study.write_text(SMOKE.read_text().replace("One micro model", "ZEBRA"))
+    polydrift("run", study, "--out", out)
+    assert "ZEBRA" in page.read_text(encoding="utf-8")
+
+
 def test_one_failing_cell_stops_no_other(polydrift: Polydrift, tmp_path: Path) -> None:
     text = SMOKE.read_text().replace(
         "[[tuning]]",

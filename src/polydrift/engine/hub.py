@@ -53,7 +53,12 @@ def commit_of(name: str, revision: str | None) -> str:
 
     Asks the hub, or the cache when the hub is out of reach.
     """
-    return _snapshot(name, revision, ["config.json", "adapter_config.json"]).name
+    return fetch_settings(name, revision).name
+
+
+def fetch_settings(name: str, revision: str | None = None) -> Path:
+    """A directory with config.json or adapter_config.json of something on the hub, no weights."""
+    return _snapshot(name, revision, ["config.json", "adapter_config.json"])
 
 
 def _snapshot(name: str, revision: str | None, patterns: list[str]) -> Path:

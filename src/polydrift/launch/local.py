@@ -4,8 +4,9 @@ One thread per process and several processes beat several threads wherever model
 single thread is reproducible to the last bit. Workers are spawned fresh (a forked torch is unsafe),
 keep their base model between batches, and end when their parent does, however it ended.
 
-A worker that dies (out of memory, usually) takes all batches in flight with it: each of them is
-then tried again alone, and the one that kills its worker again is reported as failed.
+A worker that dies (out of memory, usually) takes all batches in flight with it: what they had not
+finished is then tried again step by step, alone, and the step that kills its worker again is
+reported as failed.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from polydrift.launch.worker import Outcome, Report, work
-from polydrift.plan import Step
+from polydrift.step import Step
 
 Batch = tuple[Step, ...]
 
@@ -37,7 +38,7 @@ class LocalLauncher:
         self.workers = workers
         self._root, self._threads, self._report = root, threads, report
         self._context = multiprocessing.get_context("spawn")
-        self._news = self._context.Queue()
+        self._news: Any = None
         self._running: dict[Future[list[Outcome]], Batch] = {}
         self._suspects: list[Batch] = []
         self._alone: Batch | None = None
@@ -58,8 +59,6 @@ class LocalLauncher:
                 process.kill()
         if self._pool:
             self._pool.shutdown(wait=True, cancel_futures=True)
-        self._news.cancel_join_thread()
-        self._news.close()
 
     @property
     def free(self) -> int:
@@ -77,7 +76,10 @@ class LocalLauncher:
         """Hand a batch to a worker."""
         assert self._pool is not None
         steps = tuple(batch)
-        self._running[self._pool.submit(_work, steps, self._root)] = steps
+        try:
+            self._running[self._pool.submit(_work, steps, self._root)] = steps
+        except BrokenProcessPool:  # a worker died since we last looked
+            self._broke([steps])
 
     def results(self) -> list[tuple[Batch, list[Outcome]]]:
         """Wait a moment and return the batches that ended; progress is reported meanwhile."""
@@ -87,26 +89,32 @@ class LocalLauncher:
         done, _ = wait(self._running, timeout=0.1, return_when=FIRST_COMPLETED)
         self._pass_on_news()
         ended: list[tuple[Batch, list[Outcome]]] = []
-        broken = False
+        lost: list[Batch] = []
         for future in done:
             batch = self._running.pop(future)
             try:
                 ended.append((batch, future.result()))
             except BrokenProcessPool:
-                broken = True
                 if batch == self._alone:
                     ended.append((batch, [_died(step) for step in batch]))
+                    lost.append(())
                 else:
-                    self._suspects.append(batch)
+                    lost.append(batch)
             if batch == self._alone:
                 self._alone = None
-        if broken:
-            assert self._pool is not None
-            self._suspects += self._running.values()
-            self._running.clear()
-            self._pool.shutdown(wait=True, cancel_futures=True)
-            self._pool = self._start(self.workers)
+        if lost:
+            self._broke(lost)
         return ended
+
+    def _broke(self, lost: Sequence[Batch]) -> None:
+        """Start anew after a worker died; what was in flight is suspect, step by step."""
+        assert self._pool is not None
+        for batch in (*lost, *self._running.values()):
+            self._suspects += [(step,) for step in batch]
+        self._running.clear()
+        self._alone = None
+        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._pool = self._start(self.workers)
 
     def _pass_on_news(self) -> None:
         with_news = True
@@ -117,12 +125,14 @@ class LocalLauncher:
                 with_news = False
 
     def _start(self, workers: int) -> ProcessPoolExecutor:
+        # A queue of its own for each pool: a killed worker may have left the old one locked.
+        self._news = self._context.Queue()
         with _environment(self._threads):
             pool = ProcessPoolExecutor(
                 workers,
                 mp_context=self._context,
                 initializer=_begin,
-                initargs=(self._news, os.getpid(), self._threads),
+                initargs=(self._news, os.getpid()),
             )
             # Start the processes now, while the variables are set.
             wait([pool.submit(_ready) for _ in range(workers)], timeout=0)
@@ -133,8 +143,8 @@ def _died(step: Step) -> Outcome:
     return Outcome(
         step.name,
         0.0,
-        f"{step.name}: its worker process died (killed, often for want of memory); run again with "
-        "fewer --workers, or on a machine with more memory.",
+        "its worker process died (killed, often for want of memory); run again with fewer "
+        "--workers, or on a machine with more memory.",
     )
 
 
@@ -164,14 +174,12 @@ def _environment(threads: int) -> Iterator[None]:
 _news: Any = None
 
 
-def _begin(news: Any, parent: int, threads: int) -> None:
+def _begin(news: Any, parent: int) -> None:
     global _news
     _news = news
+    news.cancel_join_thread()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     threading.Thread(target=_follow, args=(parent,), daemon=True).start()
-    import torch
-
-    torch.set_num_threads(threads)
 
 
 def _follow(parent: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from polydrift.launch.worker import Outcome
-from polydrift.plan import Step
+from polydrift.step import Step
 
 
 class Schedule:
@@ -24,6 +24,11 @@ class Schedule:
     def waiting(self) -> bool:
         """Whether steps are left that have not been handed out."""
         return bool(self._waiting)
+
+    @property
+    def batches(self) -> int:
+        """How many batches the waiting steps make, at most."""
+        return len({step.batch for step in self._waiting.values()})
 
     def take(self, count: int) -> list[tuple[Step, ...]]:
         """At most `count` batches of steps that can run now; they count as running from here on."""

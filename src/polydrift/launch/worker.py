@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import importlib.metadata
 import platform
+import sys
 import time
 import traceback
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -19,9 +21,9 @@ from typing import Any
 import polydrift
 from polydrift.disk import write_atomically
 from polydrift.errors import PolydriftError, StoreError
-from polydrift.plan import VERSIONS, Step
+from polydrift.step import VERSIONS, Step
 from polydrift.steps import Job, run
-from polydrift.store import Address, Store
+from polydrift.store import Store
 
 # Called with (name of the step, part done from 0 to 1, a few words).
 Report = Callable[[str, float, str], None]
@@ -37,28 +39,9 @@ class Outcome:
     fatal: bool = False
 
 
-def address(step: Step) -> Address:
-    """Where a step's artifact lies."""
-    return Address(step.kind, step.label, step.key)
-
-
-def sound(store: Store, step: Step) -> Path:
-    """The directory of a finished artifact, every byte checked; StoreError if it is damaged.
-
-    What is damaged is set aside, so that running again makes it anew.
-    """
-    place = address(step)
-    try:
-        return store.open(place)
-    except StoreError:
-        if store.has(place) and store.check(place, deep=True):
-            store.set_aside(place)
-        raise
-
-
 def log_path(root: Path, step: Step) -> Path:
     """Where the log of a step that failed lies: beside the artifacts, by kind and label."""
-    return root / "logs" / step.kind / f"{address(step).name}.log"
+    return root / "logs" / step.kind / f"{step.address.name}.log"
 
 
 def work(steps: Sequence[Step], root: Path, report: Report) -> list[Outcome]:
@@ -78,13 +61,15 @@ def work(steps: Sequence[Step], root: Path, report: Report) -> list[Outcome]:
 def _attempt(step: Step, store: Store, report: Report) -> tuple[str | None, bool]:
     """(the sentence of what went wrong or None, whether nothing else can work either)."""
     log = log_path(store.root, step)
+    if store.has(step.address) and store.check(step.address) is None:
+        return None, False  # made before an earlier worker died
     try:
-        inputs = {name: sound(store, made) for name, made in step.inputs.items()}
+        inputs = {name: store.take(made.address) for name, made in step.inputs.items()}
     except StoreError as error:
         return str(error), False
     try:
         with store.create(
-            address(step),
+            step.address,
             version=VERSIONS[step.kind],
             params=step.params,
             inputs={name: made.key for name, made in step.inputs.items()},
@@ -118,22 +103,28 @@ def _attempt(step: Step, store: Store, report: Report) -> tuple[str | None, bool
 
 
 def _write_log(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, text.encode())
+    with suppress(StoreError):  # the sentence is told all the same
+        write_atomically(path, text.encode())
+
+
+def environment() -> dict[str, Any]:
+    """Versions and device, as they go into records; no host or user name."""
+    return {**_versions(), "device": _device()}
 
 
 @cache
-def environment() -> dict[str, Any]:
-    """Versions and device, as they go into records; no host or user name."""
+def _versions() -> dict[str, str]:
     versions = {"polydrift": polydrift.__version__, "python": platform.python_version()}
     for package in ("torch", "transformers", "peft", "tokenizers", "lingua-language-detector"):
         versions[package] = importlib.metadata.version(package)
-    return {**versions, "machine": platform.machine(), "device": _device()}
+    return {**versions, "machine": platform.machine()}
 
 
 def _device() -> str:
-    import torch
-
+    """What models of this process compute on; steps that load none have no torch to ask."""
+    torch = sys.modules.get("torch")
+    if torch is None:
+        return "none"
     if torch.cuda.is_available():
-        return torch.cuda.get_device_name()
+        return str(torch.cuda.get_device_name())
     return f"cpu, {torch.get_num_threads()} thread(s)"

@@ -52,14 +52,17 @@ def _what(tables: Tables, known: Sequence[Change]) -> str:
     variants = {change.variant for change in known}
     bases = {change.panel.base for change in known}
     codes = in_rank(change.asked_in for change in known)
-    asked = pc.count_distinct(only(tables["verdicts"], kind="unsafe")["prompt_id"]).as_py()
+    paired = pc.min_max(only(tables["effects"], kind="unsafe", outcome="compliance")["prompts"])
+    fewest, most = paired["min"].as_py(), paired["max"].as_py()
+    asked = count(most, "unsafe request")
+    asked = asked if fewest == most else f"{fewest} to {asked} each"
     where = f"in {name(codes[0])}" if len(codes) == 1 else f"in each of {len(codes)} languages"
     made = any(change.panel.arm for change in known)
     return (
         f"{count(len(variants), 'fine-tuned variant' if made else 'variant')} of "
         f"{count(len(bases), 'base model')} and the {'base' if len(bases) == 1 else 'bases'} "
         f"{'itself' if len(bases) == 1 else 'themselves'} were asked "
-        f"{count(asked, 'unsafe request')} {where}; a cell is one variant asked in one language."
+        f"{asked} {where}; a cell is one variant asked in one language."
     )
 
 

@@ -38,7 +38,8 @@ def measure(job: Job) -> None:
             seen = last_token(model, [prompt.text for prompt in prompts])
             unsafe = np.array([prompt.kind == "unsafe" for prompt in prompts], dtype=bool)
             rows += _margin(model, language, seen.logprobs_next[unsafe])
-    if "prompts" in job.files and (job.inputs or {"adapter", "tuned_model"} & job.places.keys()):
+    is_tuned = job.inputs or {"adapter", "tuned_model"} & job.places.keys()
+    if is_tuned and job.params.get("drift"):
         base = last_token(base_model(job), [prompt.text for prompt in prompts])
         rows += _drift(base, seen)
     (job.out / MEASURES).write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")

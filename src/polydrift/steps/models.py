@@ -14,21 +14,28 @@ from polydrift.steps import Job
 
 
 @lru_cache(maxsize=1)
-def _loaded(source: Source) -> Model:
+def _base(source: Source) -> Model:
+    return load(source)
+
+
+@lru_cache(maxsize=1)
+def _whole(source: Source) -> Model:
+    """A whole tuned model, beside the base that it is compared with."""
     return load(source)
 
 
 def base_model(job: Job) -> Model:
     """The untuned base of a job; steps of one base that follow each other share it."""
-    return _loaded(_source(job))
+    return _base(_source(job))
 
 
 @contextmanager
 def variant_model(job: Job) -> Iterator[Model]:
     """The model of a job's variant: the base, with the adapter that was tuned or given inside."""
     if "tuned_model" in job.places:
-        yield _loaded(_source(job, "tuned_model"))
+        yield _whole(_source(job, "tuned_model"))
         return
+    _whole.cache_clear()
     with adapted(base_model(job), _adapter(job)) as model:
         yield model
 

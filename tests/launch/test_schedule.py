@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from polydrift.launch.schedule import Schedule
 from polydrift.launch.worker import Outcome
-from polydrift.plan import Cell, Step
+from polydrift.step import Cell, Step
 
 
 def chain(variant: str) -> tuple[Step, Step, Step]:
