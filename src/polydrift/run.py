@@ -57,12 +57,12 @@ def run(study: Study, out: Path, *, workers: int | None = None, quiet: bool = Fa
     """
     store = Store(out)
     first: Board = Silent() if quiet else Bars([])
+    sources, pins = _pinned(study, out)
+    if problems := lacking(study, sources):
+        raise StudyError(problems)
+    plan = make_plan(study, sources)  # all mistakes are told before anything is written
     with store.lock(wait=first.say):
         store.sweep()
-        sources, pins = _pinned(study, out)
-        if problems := lacking(study, sources):
-            raise StudyError(problems)
-        plan = make_plan(study, sources)
         todo = _todo(plan, store, first)
         write_lock(study, sources, pins, plan, out)
         board: Board = Silent() if quiet else Bars(todo)

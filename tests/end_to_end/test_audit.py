@@ -74,7 +74,7 @@ def test_what_is_wrong_with_an_audit_is_one_sentence(polydrift: Polydrift, tmp_p
     for arguments, sentence in (
         ((), "give `--answers BASE.jsonl TUNED.jsonl`, or all of --base, --tuned and --suite."),
         (("--answers", base), "--answers needs a base and at least one variant"),
-        (("--answers", base, tmp_path / "absent.jsonl"), "absent.jsonl: no such file."),
+        (("--answers", base, tmp_path / "absent.jsonl"), "absent.jsonl: there is no such file"),
         (("--answers", base, short), "both files must answer the same prompts"),
         (("--answers", base, tuned, "--by", "lang"), "--by takes one file that holds all models"),
         (("--answers", base, "--by", "nothing"), "no column 'nothing'"),

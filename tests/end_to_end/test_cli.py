@@ -50,8 +50,7 @@ def test_a_study_that_lacks_its_files_is_not_begun(polydrift: Polydrift, tmp_pat
         f"error: {tmp_path / 'absent.jsonl'}: there is no such file (the study's 'absent.jsonl'); "
         "make it, or mend the reference.\n"
     )
-    assert not (out / "study.lock.json").exists()
-    assert not (out / "artifacts").exists()
+    assert not out.exists()
 
 
 def test_mistakes_in_a_study_are_all_named(polydrift: Polydrift, tmp_path: Path) -> None:

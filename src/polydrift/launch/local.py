@@ -45,7 +45,11 @@ class LocalLauncher:
         self._pool: ProcessPoolExecutor | None = None
 
     def __enter__(self) -> Self:
-        self._pool = self._start(self.workers)
+        try:
+            self._start()
+        except BaseException as error:
+            self.__exit__(type(error), error, None)
+            raise
         return self
 
     def __exit__(
@@ -114,7 +118,7 @@ class LocalLauncher:
         self._running.clear()
         self._alone = None
         self._pool.shutdown(wait=True, cancel_futures=True)
-        self._pool = self._start(self.workers)
+        self._start()
 
     def _pass_on_news(self) -> None:
         with_news = True
@@ -124,19 +128,18 @@ class LocalLauncher:
             except queue.Empty:
                 with_news = False
 
-    def _start(self, workers: int) -> ProcessPoolExecutor:
+    def _start(self) -> None:
         # A queue of its own for each pool: a killed worker may have left the old one locked.
         self._news = self._context.Queue()
-        with _environment(self._threads):
-            pool = ProcessPoolExecutor(
-                workers,
+        with _environment(self._threads), _no_interrupts():
+            self._pool = ProcessPoolExecutor(
+                self.workers,
                 mp_context=self._context,
                 initializer=_begin,
                 initargs=(self._news, os.getpid()),
             )
             # Start the processes now, while the variables are set.
-            wait([pool.submit(_ready) for _ in range(workers)], timeout=0)
-        return pool
+            wait([self._pool.submit(_ready) for _ in range(self.workers)], timeout=0)
 
 
 def _died(step: Step) -> Outcome:
@@ -169,6 +172,29 @@ def _environment(threads: int) -> Iterator[None]:
                 os.environ[name] = value
 
 
+@contextmanager
+def _no_interrupts() -> Iterator[None]:
+    """Ctrl-C waits until the workers are started, and they never hear of it: it is ours to handle.
+
+    A process that is started while a signal is blocked goes on blocking it.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: came.append(number))
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        if hasattr(signal, "pthread_sigmask"):
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        signal.signal(signal.SIGINT, before)
+    if came:
+        raise KeyboardInterrupt
+
+
 # ---- in the worker process -------------------------------------------------------------------
 
 _news: Any = None
@@ -178,7 +204,6 @@ def _begin(news: Any, parent: int) -> None:
     global _news
     _news = news
     news.cancel_join_thread()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     threading.Thread(target=_follow, args=(parent,), daemon=True).start()
 
 
