@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
+from functools import cache
 from importlib.metadata import version
 from typing import Any
 
@@ -215,15 +216,25 @@ def _judge(study: Study, answer: Step) -> Step:
     return Step(
         "judge",
         answer.cell,
-        {
-            "judge": study.evaluation.judge,
-            "judge_version": RULES_VERSION,
-            "phrases": fingerprint(),
-            "language_identifier": version("lingua-language-detector"),
-        },
+        {"judge": study.evaluation.judge, **_rules()},
         inputs={"answers": answer},
         cost=Cost(bytes=200.0 * answer.cost.answers),
     )
+
+
+@cache
+def _rules() -> dict[str, str]:
+    """What determines a verdict of the rules, beside the answer."""
+    return {
+        "judge_version": RULES_VERSION,
+        "phrases": fingerprint(),
+        "language_identifier": version("lingua-language-detector"),
+    }
+
+
+@cache
+def _openers(language: str) -> str:
+    return digest([refusals(language), compliances(language)])
 
 
 def _measures(study: Study, sources: Sources, variant: _Variant) -> Iterator[Step]:
@@ -246,7 +257,7 @@ def _measures(study: Study, sources: Sources, variant: _Variant) -> Iterator[Ste
             rows = _rows(sources.data[suite.data], language, suite.prompts)
             files["prompts"], places["prompts"] = rows.digest, sources.data[suite.data].path
             params["drift"] = study.measures.drift
-            params["openers"] = digest([refusals(language), compliances(language)])
+            params["openers"] = _openers(language)
             tokens += 2 * _tokens(rows.size)
         yield Step(
             "measure",
