@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from polydrift.errors import DataError, StoreError
-from polydrift.records import Record, canonical, digest, file_digest, step_key, tree_digest
+from polydrift.records import Record, canonical, digest, file_digest, step_key
 
 
 class Colour(enum.StrEnum):
@@ -73,8 +73,8 @@ def test_different_meaning_different_bytes(one: Any, other: Any) -> None:
         ({None: 1}, "the value has the key None: write keys that are strings"),
         (
             {"suite": Path("x.jsonl")},
-            "suite is a PosixPath: write the digest of what lies there (file_digest, "
-            "tree_digest); a path is no content",
+            "suite is a PosixPath: write the digest of what lies there (file_digest); a "
+            "path is no content",
         ),
         (b"x", "the value is a bytes: write its SHA-256 in hex"),
         ({"c": Colour.RED}, "c is a Colour: write its .value"),
@@ -112,44 +112,6 @@ def test_unreadable_file_is_named(tmp_path: Path) -> None:
         f"{tmp_path}/gone cannot be read (No such file or directory): check the path and its "
         "permissions"
     )
-    with pytest.raises(DataError, match="gone cannot be read"):
-        tree_digest(tmp_path / "gone")
-
-
-def _tree(directory: Path) -> Path:
-    (directory / "sub").mkdir(parents=True)
-    (directory / "config.json").write_text("{}")
-    (directory / "sub" / "weights").write_bytes(b"\0\1")
-    return directory
-
-
-def test_tree_digest_is_of_names_and_bytes(tmp_path: Path) -> None:
-    one, other = _tree(tmp_path / "one"), _tree(tmp_path / "elsewhere")
-    assert tree_digest(one) == tree_digest(other)
-    (other / ".cache").mkdir()
-    (other / ".cache" / "stamp").write_text("now")
-    (other / "empty").mkdir()
-    assert tree_digest(one) == tree_digest(other)
-
-    (other / "config.json").rename(other / "Config.json")
-    renamed = tree_digest(other)
-    (other / "Config.json").write_text("{ }")
-    rewritten = tree_digest(other)
-    (other / "Config.json").unlink()
-    assert len({tree_digest(one), renamed, rewritten, tree_digest(other)}) == 4
-
-
-def test_tree_digest_follows_links_as_downloads_have_them(tmp_path: Path) -> None:
-    plain = _tree(tmp_path / "plain")
-    linked = tmp_path / "linked"
-    linked.mkdir()
-    (linked / "config.json").symlink_to(plain / "config.json")
-    (linked / "sub").symlink_to(plain / "sub")
-    assert tree_digest(linked) == tree_digest(plain)
-    (linked / "config.json").unlink()
-    (linked / "config.json").symlink_to(tmp_path / "gone")
-    with pytest.raises(DataError, match=r"linked/config\.json cannot be read"):
-        tree_digest(linked)
 
 
 # --- keys -------------------------------------------------------------------------------------

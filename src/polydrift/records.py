@@ -22,8 +22,7 @@ import enum
 import hashlib
 import json
 import math
-import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any
@@ -55,21 +54,6 @@ def file_digest(path: Path) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise DataError(_unreadable(path, error)) from error
-
-
-def tree_digest(directory: Path) -> str:
-    """SHA-256, in hex, of the names and bytes of all files below `directory`.
-
-    Links are followed, for that is how downloaded models lie on disk. Hidden entries (`.git`,
-    `.cache`) and empty directories do not count: they differ between copies of one model.
-    """
-    contents: dict[str, str] = {}
-    try:
-        for path in _files_below(directory):
-            contents[path.relative_to(directory).as_posix()] = file_digest(path)
-    except OSError as error:
-        raise DataError(_unreadable(directory, error)) from error
-    return digest(contents)
 
 
 def step_key(
@@ -219,7 +203,7 @@ def _instead(value: Any) -> str:
     if isinstance(value, set | frozenset):
         return "a sorted list"
     if isinstance(value, PurePath):
-        return "the digest of what lies there (file_digest, tree_digest); a path is no content"
+        return "the digest of what lies there (file_digest); a path is no content"
     if isinstance(value, bytes | bytearray):
         return "its SHA-256 in hex"
     if isinstance(value, enum.Enum):
@@ -231,17 +215,6 @@ def _instead(value: Any) -> str:
     if hasattr(value, "tolist"):
         return "its .tolist()"
     return "strings, numbers, booleans, None, and lists and dicts of these"
-
-
-def _files_below(directory: Path) -> Iterator[Path]:
-    """All files below `directory` that are not hidden, links followed; OSError as it comes."""
-
-    def refuse(error: OSError) -> None:
-        raise error
-
-    for place, directories, files in os.walk(directory, followlinks=True, onerror=refuse):
-        directories[:] = (name for name in directories if not name.startswith("."))
-        yield from (Path(place, name) for name in files if not name.startswith("."))
 
 
 def _unreadable(path: Path, error: OSError) -> str:
