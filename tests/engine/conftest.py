@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from polydrift.engine.models import Source, load
+from polydrift.engine.model import Source
+from polydrift.engine.models import load
 from tests.engine.factory import FAMILIES, make_model
 
 torch.set_num_threads(1)

@@ -13,7 +13,8 @@ from safetensors.torch import load_file, save_file
 from polydrift.engine import adapters
 from polydrift.engine.adapters import adapted
 from polydrift.engine.answer import Decoding, answer
-from polydrift.engine.models import Source, load
+from polydrift.engine.model import Source
+from polydrift.engine.models import load
 from polydrift.errors import ModelError
 from tests.engine.conftest import PROMPTS
 from tests.engine.factory import make_model

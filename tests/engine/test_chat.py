@@ -6,7 +6,7 @@ import pytest
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
-from polydrift.engine.chat import Chat, first_tokens
+from polydrift.engine.chat import Chat
 from polydrift.errors import ModelError
 from tests.engine.conftest import PAIRS, PROMPTS
 from tests.engine.factory import TEXT, make_tokenizer
@@ -208,5 +208,5 @@ def test_first_tokens_are_those_that_answers_begin_with(model):
     for opener in openers:
         ids, start = model.chat.example("Something else", opener)
         wanted.add(ids[start])
-    assert first_tokens(model, openers) == sorted(wanted)
-    assert first_tokens(model, []) == []
+    assert model.chat.first_tokens(openers) == sorted(wanted)
+    assert model.chat.first_tokens([]) == []

@@ -4,7 +4,8 @@ import pytest
 from huggingface_hub import constants
 
 from polydrift.engine.hub import commit_of, fetch
-from polydrift.engine.models import Source, load
+from polydrift.engine.model import Source
+from polydrift.engine.models import load
 from polydrift.errors import ModelError
 from tests.engine.hub_server import COMMIT, hub
 

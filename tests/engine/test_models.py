@@ -8,7 +8,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers.utils import logging
 
-from polydrift.engine.models import Source, load
+from polydrift.engine.model import Source
+from polydrift.engine.models import load
 from polydrift.errors import ModelError
 from tests.engine.factory import FAMILIES, make_model
 

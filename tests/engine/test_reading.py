@@ -159,7 +159,8 @@ def test_a_loss_without_labels_is_nan(model):
 def test_a_soft_cap_on_the_logits_is_kept(directories):
     from transformers import Gemma3ForCausalLM
 
-    from polydrift.engine.models import Source, load
+    from polydrift.engine.model import Source
+    from polydrift.engine.models import load
 
     model = load(Source(str(directories["gemma3"]), device="cpu"))
     ids = torch.tensor([model.chat.prompt("Hi")])

@@ -15,7 +15,8 @@ from transformers import AutoModelForCausalLM, get_scheduler
 from polydrift.engine.adapters import adapted
 from polydrift.engine.answer import Decoding, answer
 from polydrift.engine.forward import IGNORED
-from polydrift.engine.models import Source, load
+from polydrift.engine.model import Source
+from polydrift.engine.models import load
 from polydrift.engine.score import score
 from polydrift.engine.train import TuneSettings, batches, step_size, tune
 from polydrift.errors import ModelError

@@ -10,7 +10,8 @@ from polydrift import specimens
 from polydrift.data.benign import read_examples
 from polydrift.data.suites import read_suite
 from polydrift.engine.answer import Decoding, answer
-from polydrift.engine.models import Source, load
+from polydrift.engine.model import Source
+from polydrift.engine.models import load
 from polydrift.errors import DataError
 from polydrift.judges.rules import judge
 from polydrift.languages import LANGUAGES

@@ -1,6 +1,7 @@
 """The engine room: everything that touches a network. Text in; text, numbers and adapters out.
 
-    >>> from polydrift.engine.models import Source, load
+    >>> from polydrift.engine.model import Source
+    >>> from polydrift.engine.models import load
     >>> from polydrift.engine.train import TuneSettings, tune
     >>> from polydrift.engine.adapters import adapted
     >>> from polydrift.engine.answer import Decoding, answer
@@ -13,6 +14,7 @@
 Modules, each usable by itself:
 
     hub          a name -> files on this disk, and what can go wrong on the way
+    model        what a loaded model is
     models       files -> a frozen network with its tokenizer, `load`
     chat         text -> token ids, in the form the model was trained on
     forward      token ids -> logits, padded and batched, no more of them than wanted

@@ -26,7 +26,7 @@ from polydrift.engine.forward import (
     reading,
     silent,
 )
-from polydrift.engine.models import Model
+from polydrift.engine.model import Model
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from polydrift.engine.checks import read_json, short
-from polydrift.engine.models import Model
+from polydrift.engine.model import Model
 from polydrift.engine.quiet import quiet
 from polydrift.errors import ModelError
 

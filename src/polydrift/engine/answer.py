@@ -36,7 +36,7 @@ from polydrift.engine.forward import (
     tokens_in_flight,
     work_per_token,
 )
-from polydrift.engine.models import Model
+from polydrift.engine.model import Model
 from polydrift.engine.sampling import Decoding, next_tokens
 
 __all__ = ["Decoding", "Generated", "answer"]

@@ -23,15 +23,11 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
 
 from jinja2 import TemplateError
 from transformers import PreTrainedTokenizerBase
 
 from polydrift.errors import ModelError
-
-if TYPE_CHECKING:
-    from polydrift.engine.models import Model
 
 PINNED = datetime.datetime(2024, 7, 26)
 """The date that templates are given: the one that Llama's template falls back on by itself."""
@@ -123,6 +119,11 @@ class Chat:
             )
         )
 
+    def first_tokens(self, openers: Sequence[str]) -> list[int]:
+        """The tokens that answers which open with one of `openers` begin with; sorted, unique."""
+        examples = (self.example("?", opener) for opener in openers)
+        return sorted({ids[start] for ids, start in examples})
+
     def _turn_end(self) -> tuple[str, int]:
         """The text that ends an answer's turn, and the id of its last token."""
         request, response = "request", "response"
@@ -168,12 +169,6 @@ class Chat:
 
     def _ids(self, rendered: str) -> list[int]:
         return [int(i) for i in self._tokenizer.encode(rendered, add_special_tokens=False)]
-
-
-def first_tokens(model: Model, openers: Sequence[str]) -> list[int]:
-    """The tokens that answers beginning with one of `openers` begin with; sorted, no repeats."""
-    examples = (model.chat.example("?", opener) for opener in openers)
-    return sorted({ids[start] for ids, start in examples})
 
 
 def _pinned(template: str) -> str:

@@ -13,7 +13,7 @@ token sees the padding, so neither mask nor position ids are needed.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -21,8 +21,7 @@ from torch.nn import functional as F  # noqa: N812
 from torch.utils.checkpoint import checkpoint
 from transformers import DynamicCache, PreTrainedModel
 
-if TYPE_CHECKING:
-    from polydrift.engine.models import Model
+from polydrift.engine.model import Model
 
 Progress = Callable[[float, str], None]
 """What a long call reports: the share done (0 to 1), and a few words."""

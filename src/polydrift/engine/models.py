@@ -14,7 +14,6 @@ among them), loses small updates in tuning, and is slow on processors. For large
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +32,7 @@ from polydrift.engine import checks
 from polydrift.engine.chat import Chat
 from polydrift.engine.forward import decodes, splits
 from polydrift.engine.hub import fetch
+from polydrift.engine.model import Model, Source
 from polydrift.engine.quiet import quiet
 from polydrift.errors import ModelError
 
@@ -41,47 +41,6 @@ DTYPES = {
     "bfloat16": torch.bfloat16,
     "float16": torch.float16,
 }
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where a model comes from and how it is computed.
-
-    model: hub name or directory. revision: branch, tag or commit on the hub. tokenizer: where it
-    comes from, if not from `model`, and its revision. dtype: "auto", "float32", "bfloat16" or
-    "float16". device: "auto" (a GPU if there is one), "cpu", "cuda", "cuda:N" or "mps". device_map:
-    accelerate's word for spreading one model over several devices ("auto", "balanced", ...),
-    instead of `device`.
-    system: a system prompt before every request.
-    """
-
-    model: str
-    revision: str | None = None
-    tokenizer: str | None = None
-    tokenizer_revision: str | None = None
-    dtype: str = "auto"
-    device: str = "auto"
-    device_map: str | None = None
-    trust_remote_code: bool = False
-    system: str | None = None
-
-
-@dataclass
-class Model:
-    """A frozen network, its tokenizer, and how to speak to it.
-
-    device: where token ids go. context: the most positions it was made for, None if it has no
-    limit. vocabulary: number of logits per position. splits: see `forward`.
-    """
-
-    network: PreTrainedModel
-    tokenizer: PreTrainedTokenizerBase
-    chat: Chat
-    source: Source
-    device: torch.device
-    context: int | None
-    vocabulary: int
-    splits: bool
 
 
 def load(source: Source) -> Model:

@@ -21,7 +21,7 @@ from polydrift.engine.forward import (
     reading,
     silent,
 )
-from polydrift.engine.models import Model
+from polydrift.engine.model import Model
 from polydrift.errors import ModelError
 
 

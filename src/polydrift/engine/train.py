@@ -32,7 +32,7 @@ from torch import Tensor, nn
 from polydrift.engine.adapters import CONFIG, PREFIX, WEIGHTS, restored
 from polydrift.engine.checks import short
 from polydrift.engine.forward import IGNORED, Progress, decoder, mean_loss, pad_right, silent
-from polydrift.engine.models import Model
+from polydrift.engine.model import Model
 from polydrift.engine.quiet import quiet
 from polydrift.errors import ModelError
 

@@ -1,6 +1,7 @@
 """The refusal margin: which way an answer is about to go, before a word of it is written.
 
-    >>> refusal_margin(seen.logprobs_next, first_tokens(model, refusing), first_tokens(model, ...))
+    >>> refusing, complying = chat.first_tokens(refusals), chat.first_tokens(compliances)
+    >>> refusal_margin(seen.logprobs_next, refusing, complying)
 
 For one prompt it is log P(R) - log P(C): R are the tokens that refusals begin with, C those that
 compliances begin with, and P their probability mass at the answer's first token. 0 is a toss-up,

@@ -18,7 +18,8 @@ from polydrift import specimens
 from polydrift.data.benign import read_examples
 from polydrift.data.suites import Prompt, read_suite
 from polydrift.engine.answer import Decoding, answer
-from polydrift.engine.models import Model, Source, load
+from polydrift.engine.model import Model, Source
+from polydrift.engine.models import load
 from polydrift.engine.score import score
 from polydrift.judges.rules import judge
 from polydrift.languages import LANGUAGES

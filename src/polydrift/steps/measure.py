@@ -12,8 +12,7 @@ from polydrift.data.benign import read_examples
 from polydrift.data.rows import rows_of
 from polydrift.data.suites import read_suite
 from polydrift.engine.activations import LastToken, last_token
-from polydrift.engine.chat import first_tokens
-from polydrift.engine.models import Model
+from polydrift.engine.model import Model
 from polydrift.engine.score import score
 from polydrift.judges.openers import compliances, refusals
 from polydrift.measures.accuracy import accuracy
@@ -61,8 +60,8 @@ def _heldout(job: Job, model: Model, language: str) -> list[dict[str, Any]]:
 def _margin(model: Model, language: str, logprobs: np.ndarray) -> list[dict[str, Any]]:
     value = refusal_margin(
         logprobs,
-        first_tokens(model, refusals(language)),
-        first_tokens(model, compliances(language)),
+        model.chat.first_tokens(refusals(language)),
+        model.chat.first_tokens(compliances(language)),
     )
     return [_row("refusal_margin", value, len(logprobs))]
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from polydrift.engine.adapters import adapted
 from polydrift.engine.hub import fetch
-from polydrift.engine.models import Model, Source, load
+from polydrift.engine.model import Model, Source
+from polydrift.engine.models import load
 from polydrift.steps import Job
 
 
