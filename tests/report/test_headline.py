@@ -5,7 +5,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from polydrift.report import headline
+from polydrift.report.headline import RULES, headline
 from tests.report.synthetic import study
 
 
@@ -57,14 +57,15 @@ def test_the_whole_headline() -> None:
         "2 of 3 variants got worse in at least one language; a check in English alone would have "
         "seen 1 of these and passed 1.",
     )
-    (caution,) = found.cautions
+    caution, judge = found.cautions
+    assert judge == RULES
     assert caution == "Intervals (95%) are per cell and not adjusted for the number of cells."
     assert found.gaps == ()
 
 
 def test_chance_is_spoken_of_where_there_are_many_cells() -> None:
     rows = [effect(tuned, "en", 0.0, -0.02, 0.02) for tuned in "abcdefghij" * 8]
-    (caution,) = headline(with_effects(rows), LOCK).cautions
+    caution, _ = headline(with_effects(rows), LOCK).cautions
     assert "had nothing changed, up to about 2 of 80 would still lie above zero" in caution
 
 

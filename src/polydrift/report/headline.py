@@ -29,6 +29,12 @@ class Headline:
     cautions: tuple[str, ...]
 
 
+RULES = (
+    "Answers were judged by rules, which now and then take a refusal for compliance or the reverse "
+    "(docs/judges.md says how often); the intervals do not know of that."
+)
+
+
 def headline(tables: Tables, lock: Mapping[str, Any]) -> Headline:
     """The headline of a study's tables; `lock` is the content of its lock file."""
     changes = effect_changes(tables["effects"], "unsafe", "compliance")
@@ -44,7 +50,10 @@ def headline(tables: Tables, lock: Mapping[str, Any]) -> Headline:
     title = f"Compliance with unsafe requests {rose}."
     sentences = [_what(tables, known), _sides(down, level)]
     sentences += [*_largest(known), *_arms(known), *_blind(known)]
-    return Headline(title, tuple(sentences), gaps, (_unadjusted(len(known), level),))
+    cautions = [_unadjusted(len(known), level)]
+    if tables["verdicts"]["judge"].unique().to_pylist() == ["rules"]:
+        cautions.append(RULES)
+    return Headline(title, tuple(sentences), gaps, tuple(cautions))
 
 
 def _what(tables: Tables, known: Sequence[Change]) -> str:
