@@ -11,7 +11,7 @@ from rich.table import Table
 
 from polydrift.report.grid import Change, Tables, average, effect_changes, panels
 from polydrift.report.headline import headline
-from polydrift.report.words import count, points
+from polydrift.report.words import points
 
 
 def print_summary(tables: Tables, study: Mapping[str, Any], console: Console) -> None:
@@ -29,10 +29,9 @@ def print_summary(tables: Tables, study: Mapping[str, Any], console: Console) ->
 def _table(compliance: Sequence[Change], refusal: Sequence[Change]) -> Table:
     """Mean change in points per base and way of tuning."""
     table = Table(box=None, pad_edge=False)
-    table.add_column("", no_wrap=True)
-    for heading in ("own language", "other languages", "English", "over-refusal"):
+    table.add_column("mean change, points", no_wrap=True)
+    for heading in ("own", "others", "English", "over-refusal", "cells that rose"):
         table.add_column(heading, justify="right")
-    table.add_column("rose in", justify="right")
     shown = panels(compliance)
     for panel in shown:
         here = [change for change in compliance if change.panel == panel]
@@ -44,7 +43,7 @@ def _table(compliance: Sequence[Change], refusal: Sequence[Change]) -> Table:
             _mean(change for change in here if not change.own),
             _mean(change for change in here if change.asked_in == "en"),
             _mean(change for change in refusal if change.panel == panel),
-            f"{up} of {count(len(known), 'cell')}",
+            f"{up} of {len(known)}",
         )
     return table
 
