@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 
 import pytest
 
+from polydrift import study as studies
 from polydrift.errors import StudyError
 from polydrift.study import load, parse
 
@@ -252,3 +254,10 @@ def test_files_that_are_no_study(tmp_path: Path) -> None:
         with pytest.raises(StudyError) as caught:
             load(path)
         assert caught.value.problems == (sentence,)
+
+
+def test_the_studies_shown_in_the_readme_and_the_docstring_are_valid() -> None:
+    readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    assert parse(readme.split("```toml\n")[1].split("```")[0]).name == "mine"
+    shown = (studies.__doc__ or "").split("does something:")[1].split("`load` checks")[0]
+    assert parse(textwrap.dedent(shown)).name == "first"
