@@ -82,11 +82,6 @@ def test_another_tokenizer_may_be_named(directory, directories):
     assert "<|im_start|>" in model.tokenizer.decode(model.chat.prompt("Hi"))
 
 
-def test_a_system_prompt_may_be_given(directory):
-    model = load(Source(str(directory), system="Be brief.", device="cpu"))
-    assert "Be brief." in model.tokenizer.decode(model.chat.prompt("Hi"))
-
-
 def test_weights_in_several_files_are_loaded(directories, directory):
     from transformers import AutoModelForCausalLM
 

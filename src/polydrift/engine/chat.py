@@ -44,14 +44,11 @@ class Chat:
         tokenizer: PreTrainedTokenizerBase,
         *,
         stop_ids: Iterable[int] = (),
-        system: str | None = None,
     ) -> None:
         """Read off the template how a turn ends. stop_ids: further ones, from the model's
-        generation settings. system: a system prompt put before every request; a template without
-        a system role (Gemma's puts the text into the user's turn) is a ModelError.
+        generation settings.
         """
         self._tokenizer = tokenizer
-        self._system = system
         self._known: dict[str, tuple[int, ...]] = {}
         self.joined = 0
         try:
@@ -147,8 +144,6 @@ class Chat:
 
     def _render(self, request: str, response: str | None = None) -> str:
         messages = [{"role": "user", "content": request}]
-        if self._system is not None:
-            messages.insert(0, {"role": "system", "content": self._system})
         if response is not None:
             messages.append({"role": "assistant", "content": response})
         try:

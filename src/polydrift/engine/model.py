@@ -19,7 +19,6 @@ class Source:
     "float16". device: "auto" (a GPU if there is one), "cpu", "cuda", "cuda:N" or "mps". device_map:
     accelerate's word for spreading one model over several devices ("auto", "balanced", ...),
     instead of `device`.
-    system: a system prompt before every request.
     """
 
     model: str
@@ -30,7 +29,6 @@ class Source:
     device: str = "auto"
     device_map: str | None = None
     trust_remote_code: bool = False
-    system: str | None = None
 
 
 @dataclass

@@ -65,7 +65,7 @@ def load(source: Source) -> Model:
     return Model(
         network=network,
         tokenizer=tokenizer,
-        chat=Chat(tokenizer, stop_ids=_stop_ids(network), system=source.system),
+        chat=Chat(tokenizer, stop_ids=_stop_ids(network)),
         source=source,
         device=network.device,
         context=getattr(text_config, "max_position_embeddings", None),

@@ -94,19 +94,20 @@ class LocalLauncher:
         self._pass_on_news()
         ended: list[tuple[Batch, list[Outcome]]] = []
         lost: list[Batch] = []
+        broke = False
         for future in done:
             batch = self._running.pop(future)
             try:
                 ended.append((batch, future.result()))
             except BrokenProcessPool:
+                broke = True
                 if batch == self._alone:
                     ended.append((batch, [_died(step) for step in batch]))
-                    lost.append(())
                 else:
                     lost.append(batch)
             if batch == self._alone:
                 self._alone = None
-        if lost:
+        if broke:
             self._broke(lost)
         return ended
 

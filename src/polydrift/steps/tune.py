@@ -14,13 +14,15 @@ from polydrift.steps.models import base_model
 
 
 def tune(job: Job) -> None:
-    """Files: adapter_model.safetensors, adapter_config.json. Notes: losses, tokens, truncation."""
+    """Files: adapter_model.safetensors, adapter_config.json. Notes: losses, tokens, rows."""
     params, places = job.params, job.places
     examples = rows_of(
         read_examples, Path(places["examples"]), places["language"], job.files["examples"]
     )
+    model = base_model(job)
+    joined = model.chat.joined
     tuned = train(
-        base_model(job),
+        model,
         [(example.request, example.response) for example in examples[: params["rows"]]],
         TuneSettings(epochs=params["epochs"], **params["recipe"]),
         init_seed=named_seed("init", params["seed"]),
@@ -31,6 +33,7 @@ def tune(job: Job) -> None:
     job.notes.update(
         rows=len(examples[: params["rows"]]),
         rows_truncated=tuned.rows_truncated,
+        rows_joined=model.chat.joined - joined,
         tokens=tuned.tokens,
         steps=tuned.steps,
         first_loss=tuned.losses[0],
