@@ -5,6 +5,7 @@ exit codes: 0 done · 1 done, but some cells are missing · 2 a mistake to mend 
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -40,6 +41,14 @@ Workers = Annotated[
     int | None,
     typer.Option(
         min=1, help="Worker processes; by default one per core for small local models, else one."
+    ),
+]
+Memory = Annotated[
+    str | None,
+    typer.Option(
+        help="What each worker may use beside its model's weights, as 8GB or 500MB; by default "
+        "half of what is free on a GPU, 1GB otherwise.",
+        show_default=False,
     ),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print the report's path only.")]
@@ -90,11 +99,15 @@ def plan(study: StudyFile) -> None:
 
 @app.command()
 def run(
-    study: StudyFile, out: OutOption = None, workers: Workers = None, quiet: Quiet = False
+    study: StudyFile,
+    out: OutOption = None,
+    workers: Workers = None,
+    memory: Memory = None,
+    quiet: Quiet = False,
 ) -> None:
     """Run a study, or go on with it: only what is missing is done."""
     checked = load(study)
-    _run(checked, out or Path(f"{checked.name}-results"), workers, quiet)
+    _run(checked, out or Path(f"{checked.name}-results"), workers, memory, quiet)
 
 
 @app.command()
@@ -103,7 +116,7 @@ def demo(out: OutOption = None, workers: Workers = None, quiet: Quiet = False) -
     from polydrift.builtin import study_path
 
     checked = load(study_path("demo"))
-    _run(checked, out or Path("demo-results"), workers, quiet)
+    _run(checked, out or Path("demo-results"), workers, None, quiet)
 
 
 @app.command()
@@ -141,6 +154,7 @@ def audit(
     max_new_tokens: Annotated[int, typer.Option(min=1, help="Length of answers.")] = 256,
     out: OutOption = None,
     workers: Workers = None,
+    memory: Memory = None,
     quiet: Quiet = False,
 ) -> None:
     """Compare tuned models with their base: their answers, or the models themselves."""
@@ -172,7 +186,7 @@ def audit(
         raise StudyError(
             ["give `--answers BASE.jsonl TUNED.jsonl`, or all of --base, --tuned and --suite."]
         )
-    _run(study, out or Path(f"{study.name}-results"), workers, quiet)
+    _run(study, out or Path(f"{study.name}-results"), workers, memory, quiet)
 
 
 @app.command()
@@ -217,13 +231,13 @@ def report(directory: ResultsDir, show_unsafe: ShowUnsafe = False) -> None:
     console.print(str(path), markup=False)
 
 
-def _run(checked: Study, out: Path, workers: int | None, quiet: bool) -> None:
+def _run(checked: Study, out: Path, workers: int | None, memory: str | None, quiet: bool) -> None:
     from polydrift.report import print_summary
     from polydrift.results import read_tables
     from polydrift.run import read_lock
     from polydrift.run import run as run_study
 
-    ran = run_study(checked, out, workers=workers, quiet=quiet)
+    ran = run_study(checked, out, workers=workers, memory=_bytes(memory), quiet=quiet)
     if not quiet:
         print_summary(read_tables(out), read_lock(out), console)
         total = len(ran.plan.steps)
@@ -231,3 +245,14 @@ def _run(checked: Study, out: Path, workers: int | None, quiet: bool) -> None:
     console.print(str(ran.report) if quiet else f"report: {ran.report}", markup=False)
     if ran.problems:
         raise typer.Exit(1)
+
+
+def _bytes(text: str | None) -> float | None:
+    """The size that the user wrote, in bytes; StudyError if it is none."""
+    if text is None:
+        return None
+    units = {"": 1, "KB": 1e3, "MB": 1e6, "GB": 1e9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMG]I?B)?\s*", text, re.IGNORECASE)
+    if not found or not float(found[1]):
+        raise StudyError([f"--memory {text!r} is no size; write it as 8GB or 500MB."])
+    return float(found[1]) * units[(found[2] or "").upper()]

@@ -50,10 +50,18 @@ class Ran:
     report: Path
 
 
-def run(study: Study, out: Path, *, workers: int | None = None, quiet: bool = False) -> Ran:
+def run(
+    study: Study,
+    out: Path,
+    *,
+    workers: int | None = None,
+    memory: float | None = None,
+    quiet: bool = False,
+) -> Ran:
     """Run a study into a directory; StudyError, DataError or StoreError before anything is spent.
 
-    workers: processes; by default one per core for small local models, else one.
+    workers: processes; by default one per core for small local models, else one. memory: bytes that
+    each may use beside its model's weights; by default half of what is free on a GPU, or 1 GB.
     """
     store = Store(out)
     first: Board = Silent() if quiet else Bars([])
@@ -68,7 +76,7 @@ def run(study: Study, out: Path, *, workers: int | None = None, quiet: bool = Fa
         board: Board = Silent() if quiet else Bars(todo)
         schedule = Schedule(todo)
         try:
-            _execute(schedule, store, board, workers, sources)
+            _execute(schedule, store, board, workers, memory, sources)
         finally:
             _write_failures(out, schedule.problems)
         report = finish(study, plan, store, schedule.problems, read_lock(out))
@@ -146,19 +154,26 @@ def _todo(plan: Plan, store: Store, board: Board) -> list[Step]:
 
 
 def _execute(
-    schedule: Schedule, store: Store, board: Board, workers: int | None, sources: Sources
+    schedule: Schedule,
+    store: Store,
+    board: Board,
+    workers: int | None,
+    memory: float | None,
+    sources: Sources,
 ) -> None:
     """Run the steps. StoreError when the disk gives out: nothing else would work."""
     if not schedule.waiting:
         return
     cores = _cores()
     small = _small(sources)
-    count = min(workers or (cores if small else 1), schedule.batches)
+    count = min(workers or (cores if small else 1), schedule.left)
     # One thread is faster for small models and gives the same bits everywhere.
     threads = 1 if small else max(1, cores // count)
     with (
         board,
-        LocalLauncher(store.root, workers=count, threads=threads, report=board.update) as launcher,
+        LocalLauncher(
+            store.root, workers=count, threads=threads, report=board.update, memory=memory
+        ) as launcher,
     ):
         while schedule.waiting or launcher.busy:
             for batch in schedule.take(launcher.free):

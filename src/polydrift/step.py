@@ -13,7 +13,7 @@ from polydrift.store import Address
 Kind = Literal["tune", "answer", "judge", "measure"]
 KINDS: tuple[Kind, ...] = ("tune", "answer", "judge", "measure")
 # Raise a number when a step's code changes what it produces; its artifacts are then made anew.
-VERSIONS: Mapping[Kind, str] = {"tune": "1", "answer": "1", "judge": "1", "measure": "1"}
+VERSIONS: Mapping[Kind, str] = {"tune": "2", "answer": "2", "judge": "1", "measure": "2"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +88,13 @@ class Step:
         return Address(self.kind, self.label, self.key)
 
     @property
-    def batch(self) -> tuple[str, str]:
-        """Steps of one batch are given to one worker together: they share a loaded variant."""
-        return (self.kind, self.cell.variant)
+    def cohort(self) -> tuple[str | int | None, ...]:
+        """Steps of one cohort are given to one worker, which works on them together: variants of
+        one base that learn by the same recipe, or that are asked the same.
+        """
+        cell = self.cell
+        if self.kind == "tune":
+            return (self.kind, cell.base, cell.arm, cell.epochs)
+        # a whole tuned model shares nothing with its base
+        alone = cell.variant if "tuned_model" in self.params else None
+        return (self.kind, cell.base, cell.evaluation_language, cell.suite, alone)

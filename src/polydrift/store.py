@@ -5,6 +5,7 @@
                    ├── adapter.safetensors            its outputs
                    └── record.json                    its record; "done" means that it is there
     ROOT/artifacts/.partial/9f86d081884c-4711-a1b2/   being made, by process 4711
+    ROOT/artifacts/.unfinished/tune-9f86d081884c/     what a killed step can go on from
     ROOT/artifacts/.damaged/                          set aside, for people to look at
 
     store = Store(root)
@@ -17,8 +18,8 @@
 
 An artifact is made in `.partial`, flushed to the disk file by file, its record last, and only then
 renamed into its place: so what has a record is whole, at whatever instant a process is killed or
-the power goes. Nothing is ever deleted but partial work whose process is dead; whatever turns out
-damaged is moved aside.
+the power goes. Nothing is ever deleted but partial work whose process is dead or that is finished;
+whatever turns out damaged is moved aside.
 """
 
 from __future__ import annotations
@@ -87,12 +88,16 @@ class Address:
         return f"{self.kind}/{self.name}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Work:
-    """An artifact in the making: write its outputs below `dir`, and any JSON into `notes`."""
+    """An artifact in the making: write its outputs below `dir`, and any JSON into `notes`.
+
+    seconds: how long it took, when that is not the time from start to finish.
+    """
 
     dir: Path
     notes: dict[str, Any] = field(default_factory=dict)
+    seconds: float | None = None
 
 
 class Store:
@@ -105,6 +110,7 @@ class Store:
         self.root = root
         self._artifacts = root / "artifacts"
         self._partial = self._artifacts / ".partial"
+        self._unfinished = self._artifacts / ".unfinished"
         self._damaged = self._artifacts / ".damaged"
 
     def path(self, address: Address) -> Path:
@@ -229,7 +235,9 @@ class Store:
                     outputs=flush_tree(work.dir),
                     environment=dict(environment),
                     started=started.isoformat(timespec="seconds"),
-                    seconds=round(time.perf_counter() - clock, 3),
+                    seconds=round(
+                        time.perf_counter() - clock if work.seconds is None else work.seconds, 3
+                    ),
                     notes=work.notes,
                 )
                 with (work.dir / RECORD).open("xb") as file:
@@ -238,6 +246,13 @@ class Store:
                     os.fsync(file.fileno())
                 flush_directory(work.dir)
                 self._put_in_place(work.dir, address)
+        shutil.rmtree(self.unfinished(address), ignore_errors=True)
+
+    def unfinished(self, address: Address) -> Path:
+        """A directory (perhaps not there) where a step may keep what it can go on from if it is
+        killed; gone when the artifact is finished.
+        """
+        return self._unfinished / f"{address.kind}-{address.key[:12]}"
 
     def set_aside(self, address: Address) -> Path:
         """Move a damaged artifact out of the way; returns where it lies now."""

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from polydrift.engine import answer as answering
-from polydrift.engine.answer import Decoding, answer
+from polydrift.engine.answer import answer
+from polydrift.engine.interface import Decoding
 from polydrift.errors import ModelError
 from tests.engine.conftest import PROMPTS
 

@@ -9,17 +9,11 @@ import pytest
 import torch
 from torch.nn import functional as F  # noqa: N812
 
-from polydrift.engine import forward
+from polydrift.engine import loss, memory
 from polydrift.engine.activations import last_token
-from polydrift.engine.forward import (
-    IGNORED,
-    by_length,
-    logits_at,
-    mean_loss,
-    pad_left,
-    pad_right,
-    splits,
-)
+from polydrift.engine.forward import logits_at, pad_left, pad_right, splits
+from polydrift.engine.loss import IGNORED, cross_entropies
+from polydrift.engine.memory import by_length
 from polydrift.engine.score import score
 from polydrift.errors import ModelError
 from polydrift.measures.perplexity import perplexity
@@ -32,8 +26,8 @@ CPU = torch.device("cpu")
 def reader(request, model, monkeypatch):
     """The model read through each route."""
     if request.param == "small batches":
-        monkeypatch.setattr(forward, "_CPU_TOKENS", 60)
-        monkeypatch.setattr(forward, "_CHUNK", 512 * 7)
+        monkeypatch.setattr(memory, "_CPU_TOKENS", 60)
+        monkeypatch.setattr(loss, "_CHUNK", 512 * 7)
     return dataclasses.replace(model, splits=request.param != "whole")
 
 
@@ -42,6 +36,10 @@ def alone(model, pair):
     with torch.no_grad():
         logits = model.network(torch.tensor([ids])).logits[0].double()
     return ids, start, logits
+
+
+def mean_loss(model, ids, labels):
+    return cross_entropies(model, ids, labels).values.mean()
 
 
 def test_scores_equal_those_of_each_row_alone(reader):
@@ -141,8 +139,8 @@ def test_the_gradient_of_a_loss_in_chunks_is_that_of_the_whole(model, monkeypatc
     ids = torch.randint(3, 400, (4, 30), generator=torch.Generator().manual_seed(0))
     weight = model.network.model.layers[0].mlp.up_proj.weight
     gradients = []
-    for chunk in (forward._CHUNK, 512 * 5):
-        monkeypatch.setattr(forward, "_CHUNK", chunk)
+    for chunk in (loss._CHUNK, 512 * 5):
+        monkeypatch.setattr(loss, "_CHUNK", chunk)
         weight.requires_grad_(True)
         mean_loss(model, ids, ids).backward()
         gradients.append(weight.grad)

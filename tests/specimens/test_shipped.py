@@ -9,7 +9,8 @@ from typer.testing import CliRunner
 from polydrift import specimens
 from polydrift.data.benign import read_examples
 from polydrift.data.suites import read_suite
-from polydrift.engine.answer import Decoding, answer
+from polydrift.engine.answer import answer
+from polydrift.engine.interface import Decoding
 from polydrift.engine.model import Source
 from polydrift.engine.models import load
 from polydrift.errors import DataError

@@ -1,43 +1,42 @@
-"""A network that computes with a LoRA adapter for a while, and is exactly itself again afterwards.
+"""LoRA adapters: PEFT's files on disk, and what of them a linear layer needs.
 
-    >>> with adapted(model, Path("adapter")):
-    ...     tuned = answer(model, prompts, decoding, seeds=seeds)
+    >>> adapter = read_adapter(Path("adapter"))
+    >>> plain = plain_lora(adapter, model.network)     # or the reason why it is none
+    >>> plain["model.layers.0.self_attn.q_proj"]
+    Product(A=[8, 1024], B=[2048, 8])
 
-Any adapter in PEFT's format will do. Two routes, chosen by what is exact:
-
-- A plain LoRA on linear layers of a float32 network is added to their weights,
-  W + scaling · B A, because every later step then costs what the base costs. The base's weights
-  are put aside, not subtracted out again, so they come back to the bit.
-- Everything else (bfloat16, where adding would round small changes away; DoRA; ranks by pattern;
-  retrained embeddings; quantised layers) is computed by PEFT's own layers beside the base's.
+An adapter is *plain* if all it does is to add B A x to what linear layers make of x: any rank,
+alpha and subset of layers, rank-stabilised or by pattern. Plain ones are stacked or added to the
+weights (`routes`); all others (DoRA, retrained embeddings, biases) are left to PEFT's own layers.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
-from peft import LoraConfig, PeftConfig, inject_adapter_in_model, set_peft_model_state_dict
-from peft.tuners.tuners_utils import cast_adapter_dtype
+from peft import LoraConfig, PeftConfig
+from peft.utils.other import get_pattern_key
 from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from polydrift.engine.checks import read_json, short
-from polydrift.engine.model import Model
 from polydrift.engine.quiet import quiet
 from polydrift.errors import ModelError
 
 WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
 PREFIX = "base_model.model."  # what PEFT puts before every name in the file
 
-# Settings that change nothing about what a finished plain LoRA computes.
+# Settings that change nothing about what a finished plain LoRA computes, or that are looked at.
 _HARMLESS = {
-    "alpha_pattern",  # looked at below, like rank_pattern
+    "alpha_pattern",
     "base_model_name_or_path",
     "exclude_modules",
     "inference_mode",
@@ -46,6 +45,7 @@ _HARMLESS = {
     "layers_to_transform",
     "lora_alpha",
     "lora_dropout",
+    "peft_type",
     "peft_version",
     "r",
     "rank_pattern",
@@ -59,44 +59,26 @@ _HARMLESS = {
 _INITS = (True, False, None, "gaussian", "eva", "orthogonal")
 
 
-@contextmanager
-def adapted(model: Model, adapter: Path | None) -> Iterator[Model]:
-    """Inside, `model` computes with the adapter in this directory; None is the base itself."""
-    if adapter is None:
-        yield model
-        return
-    config, tensors = read_adapter(adapter)
-    tensors = _without_base(model.network, config, tensors, adapter)
-    with restored(model.network):
-        updates = _plain(model.network, config, tensors)
-        if updates is None:
-            _inject(model.network, config, tensors, adapter)
-        else:
-            for linear, (a, b, scaling) in updates.items():
-                change = scaling * (b @ a)
-                linear.weight = nn.Parameter(linear.weight + change, requires_grad=False)
-        yield model
+@dataclass(frozen=True)
+class Adapter:
+    """An adapter as read from disk. name: its directory. tensors: by the network's own names."""
+
+    name: str
+    config: LoraConfig
+    tensors: dict[str, Tensor]
 
 
-@contextmanager
-def restored(network: PreTrainedModel) -> Iterator[None]:
-    """Undo what is done to the network inside: layers put in, weights exchanged, modes set.
-
-    Weights may be replaced by others inside, not changed in place.
+@dataclass(frozen=True)
+class Product:
+    """What a plain LoRA adds to one linear layer: B A x. A: [rank, in]. B: [out, rank], with the
+    adapter's scaling in it. Both in the adapter's own dtype.
     """
-    before = [(m, dict(m._modules), dict(m._parameters)) for m in network.modules()]
-    try:
-        yield
-    finally:
-        for module, children, parameters in before:
-            module._modules = children
-            module._parameters = parameters
-        if "peft_config" in network.__dict__:
-            del network.peft_config
-        network.requires_grad_(False).eval()
+
+    A: Tensor
+    B: Tensor
 
 
-def read_adapter(directory: Path) -> tuple[LoraConfig, dict[str, Tensor]]:
+def read_adapter(directory: Path) -> Adapter:
     """The settings and tensors of a LoRA adapter; ModelError says what is wrong with them."""
     name = str(directory)
     for file in (CONFIG, WEIGHTS):
@@ -131,87 +113,74 @@ def read_adapter(directory: Path) -> tuple[LoraConfig, dict[str, Tensor]]:
         ) from error
     if not any(".lora_" in key for key in tensors):
         raise ModelError(f"{name}: {WEIGHTS} holds no LoRA weights; get the adapter anew.")
-    return config, tensors
+    broken = next((key for key, tensor in tensors.items() if not tensor.isfinite().all()), None)
+    if broken:
+        raise ModelError(
+            f"{name}: {broken.removeprefix(PREFIX)} holds numbers that are not finite (the "
+            "training diverged, perhaps); tune it again with a lower learning rate."
+        )
+    return Adapter(name, config, {k.removeprefix(PREFIX): t for k, t in tensors.items()})
 
 
-def _without_base(
-    network: PreTrainedModel, config: LoraConfig, tensors: Mapping[str, Tensor], adapter: Path
-) -> dict[str, Tensor]:
-    """The tensors by the network's own names, without copies of the base's weights.
+def fitted(adapter: Adapter, network: PreTrainedModel) -> Adapter:
+    """The adapter without copies of the base's weights; ModelError if they are another base's.
 
     PEFT saves the embeddings too when they, or a head tied to them, have a LoRA.
     """
     base = dict(network.named_parameters(remove_duplicate=False))
     kept: dict[str, Tensor] = {}
-    for key, tensor in tensors.items():
-        name = key.removeprefix(PREFIX)
+    for name, tensor in adapter.tensors.items():
         weight = base.get(name.replace(".base_layer.", "."))
         owner = name.rpartition(".")[0]
-        if weight is None or any(owner.endswith(m) for m in config.modules_to_save or ()):
+        if weight is None or any(owner.endswith(m) for m in adapter.config.modules_to_save or ()):
             kept[name] = tensor
         elif weight.shape != tensor.shape or not torch.equal(weight, tensor.to(weight)):
             raise ModelError(
-                f"{adapter} brings a {name} that is not its base's; give the base that it was "
+                f"{adapter.name} brings a {name} that is not its base's; give the base that it was "
                 "trained on, or merge the two into one model first."
             )
-    return kept
+    return dataclasses.replace(adapter, tensors=kept)
 
 
-def _plain(
-    network: PreTrainedModel, config: LoraConfig, tensors: Mapping[str, Tensor]
-) -> dict[nn.Linear, tuple[Tensor, Tensor, float]] | None:
-    """{layer: (A [r, in], B [out, r], scaling)} if adding them to the weights is exact, else None.
+def plain_lora(adapter: Adapter, network: PreTrainedModel) -> dict[str, Product] | str:
+    """{linear layer: its product} if the adapter is plain, else why it is not.
 
     scaling = alpha / r, or alpha / √r in a rank-stabilised LoRA (Kalajdzievski, arXiv 2312.03732).
     """
-    usual = LoraConfig()
+    config, tensors, usual = adapter.config, adapter.tensors, LoraConfig()
     for field in dataclasses.fields(config):
-        if field.name in _HARMLESS or field.name == "peft_type":
-            continue
-        if getattr(config, field.name) != getattr(usual, field.name, None):
-            return None
-    if config.rank_pattern or config.alpha_pattern:
-        return None
-    scaling = config.lora_alpha / (config.r**0.5 if config.use_rslora else config.r)
-    updates: dict[nn.Linear, tuple[Tensor, Tensor, float]] = {}
+        value = getattr(config, field.name)
+        if field.name not in _HARMLESS and value != getattr(usual, field.name, None):
+            return f"it sets {field.name} = {value!r}"
+    products: dict[str, Product] = {}
     for key in (key for key in tensors if key.endswith(".lora_A.weight")):
-        other = key.replace(".lora_A.", ".lora_B.")
+        name = key.removesuffix(".lora_A.weight")
+        other = f"{name}.lora_B.weight"
         try:
-            layer = network.get_submodule(key.removesuffix(".lora_A.weight"))
+            layer = network.get_submodule(name)
         except AttributeError:
-            return None
-        if type(layer) is not nn.Linear or layer.weight.dtype not in (torch.float32, torch.float64):
-            return None
+            return f"its {name} is not in the base"
+        if type(layer) is not nn.Linear:
+            return f"its {name} is on a {type(layer).__name__}, no torch.nn.Linear"
         if other not in tensors:
-            return None
-        a, b = (tensors[k].to(layer.weight) for k in (key, other))
-        rank = config.r
-        if a.shape != (rank, layer.in_features) or b.shape != (layer.out_features, rank):
-            return None
-        updates[layer] = (a, b, scaling)
-    return updates if 2 * len(updates) == len(tensors) else None
-
-
-def _inject(
-    network: PreTrainedModel, config: LoraConfig, tensors: dict[str, Tensor], adapter: Path
-) -> None:
-    """Put PEFT's layers around the network's, with the adapter's weights inside."""
-    try:
-        with quiet():
-            inject_adapter_in_model(config, network)
-            cast_adapter_dtype(network, adapter_name="default")
-            loaded = set_peft_model_state_dict(network, tensors)
-    except (RuntimeError, ValueError, KeyError, ImportError) as error:
-        raise ModelError(
-            f"{adapter} does not fit its base ({short(error)}); give the base that it was trained "
-            "on."
-        ) from error
-    lost = [key for key in loaded.missing_keys if ".lora_" in key]
-    wrong = lost or list(loaded.unexpected_keys)
-    if wrong:
-        raise ModelError(
-            f"{adapter} does not fit its base ({wrong[0]} is "
-            f"{'missing from the adapter' if lost else 'not in the base'}); give the base that it "
-            "was trained on."
+            return f"{other} is missing from the adapter"
+        rank = config.rank_pattern.get(get_pattern_key(config.rank_pattern, name), config.r)
+        alpha = config.alpha_pattern.get(
+            get_pattern_key(config.alpha_pattern, name), config.lora_alpha
         )
-    network.requires_grad_(False).eval()
+        a, b = tensors[key], tensors[other]
+        if a.shape != (rank, layer.in_features) or b.shape != (layer.out_features, rank):
+            return f"its {name} has another shape than the base's"
+        products[name] = Product(a, b * (alpha / (rank**0.5 if config.use_rslora else rank)))
+    if 2 * len(products) != len(tensors):
+        odd = next(key for key in tensors if not key.endswith((".lora_A.weight", ".lora_B.weight")))
+        return f"it brings {odd}"
+    return products
+
+
+def save_adapter(tensors: Mapping[str, Tensor], config: Mapping[str, Any], directory: Path) -> None:
+    """Write PEFT's two files; equal adapters, equal bytes. tensors: by PEFT's names."""
+    directory.mkdir(parents=True, exist_ok=True)
+    save_file(dict(tensors), directory / WEIGHTS, metadata={"format": "pt"})
+    text = json.dumps(config, indent=2, sort_keys=True, ensure_ascii=False)
+    (directory / CONFIG).write_text(text + "\n", encoding="utf-8")

@@ -4,13 +4,9 @@
     [Generated(text='Hej!', prompt_tokens=12, answer_tokens=3, finish='stop', ...)]
 
 Prompts of similar length go together, padded on the left, and rows that have ended leave the batch.
-Greedy answers are those of `network.generate` with the prompt alone, token for token.
-
-How an answer ends (`finish`):
-
-    "stop"          the model ended its turn
-    "length"        `max_new_tokens`, or the model's context, was used up
-    "empty-prompt"  the prompt holds no text; the model was not asked
+Greedy answers are those of `network.generate` with the prompt alone, token for token. Where the
+network computes several adapters at once (`routes.stacked`), `answer_lanes` asks them all: a batch
+is [lanes · prompts, length], adapter-major, and stays so as rows leave.
 
 A prompt that leaves less room in the context than `max_new_tokens` (or than half the context, if
 that is less) is cut at its end, the template around it kept, and marked `prompt_truncated`.
@@ -19,41 +15,23 @@ that is less) is cut at its end, the template around it kept, and marked `prompt
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from transformers import DynamicCache
 
-from polydrift.engine.forward import (
-    Progress,
-    by_length,
-    cache_per_token,
-    next_logits,
-    pad_left,
-    silent,
-    tokens_in_flight,
-    work_per_token,
-)
+from polydrift.engine.forward import next_logits, pad_left
+from polydrift.engine.interface import Decoding, Generated, Progress, silent
+from polydrift.engine.memory import by_length, cache_per_token, tokens_in_flight, work_per_token
 from polydrift.engine.model import Model
-from polydrift.engine.sampling import Decoding, next_tokens
-
-__all__ = ["Decoding", "Generated", "answer"]
+from polydrift.engine.sampling import next_tokens
+from polydrift.errors import ModelError
 
 _ROWS = 128  # more rows in one batch gain nothing on a processor
 _LEAVE = 0.85  # the batch is made smaller when this share or less of its rows is still at work
 
-
-@dataclass(frozen=True, slots=True)
-class Generated:
-    """One answer. answer_tokens: without the token that ended it."""
-
-    text: str
-    prompt_tokens: int
-    answer_tokens: int
-    finish: str
-    prompt_truncated: bool
+Answers = list[Generated] | ModelError
 
 
 def answer(
@@ -68,6 +46,25 @@ def answer(
 
     seeds: one for each prompt, 0 or more; they decide sampled answers and nothing else does.
     """
+    (found,) = answer_lanes(model, 1, prompts, decoding, seeds=seeds, progress=progress)
+    if isinstance(found, ModelError):
+        raise found
+    return found
+
+
+def answer_lanes(
+    model: Model,
+    lanes: int,
+    prompts: Sequence[str],
+    decoding: Decoding,
+    *,
+    seeds: Sequence[int],
+    progress: Progress = silent,
+) -> list[Answers]:
+    """Ask the same prompts of each adapter that the network computes side by side: [lanes].
+
+    An adapter whose logits are not finite has a ModelError in place of its answers.
+    """
     new = decoding.max_new_tokens
     if model.context is not None:
         new = min(new, model.context // 2)
@@ -79,47 +76,69 @@ def answer(
     ]
     asked = [i for i, text in enumerate(prompts) if text.strip()]
     done = len(prompts) - len(asked)
-    answers = [Generated("", len(ids), 0, "empty-prompt", truncated) for ids, truncated in fitted]
+    blank = [Generated("", len(ids), 0, "empty-prompt", truncated) for ids, truncated in fitted]
+    answers = [list(blank) for _ in range(lanes)]
+    broken: dict[int, int] = {}  # lane: a prompt that it broke on
     lengths = [len(fitted[i][0]) + decoding.max_new_tokens for i in asked]
     # a row's logits are held too, in float64 when it is sampled: shared out over its tokens
-    per_token = work_per_token(model) + cache_per_token(model) + model.vocabulary / 4
-    rows_at_once = _ROWS if model.device.type == "cpu" else len(prompts)
-    for batch in by_length(lengths, tokens_in_flight(model, per_token), rows_at_once):
+    per_token = lanes * (work_per_token(model) + cache_per_token(model) + model.vocabulary / 4)
+    rows_at_once = _ROWS if model.device.type == "cpu" else lanes * len(prompts)
+    for batch in by_length(
+        lengths, tokens_in_flight(model, per_token), max(1, rows_at_once // lanes)
+    ):
         rows = [asked[i] for i in batch]
         ended = _decode(
             model,
+            lanes,
             [fitted[i][0] for i in rows],
             decoding,
             np.array([seeds[i] for i in rows], dtype=np.uint64),
         )
-        for i, (ids, stopped) in zip(rows, ended, strict=True):
-            answers[i] = Generated(
+        for at, (ids, finish) in enumerate(ended):
+            lane, i = at // len(rows), rows[at % len(rows)]
+            if finish == "broken":
+                broken[lane] = min(i, broken.get(lane, i))
+            answers[lane][i] = Generated(
                 text=model.chat.text(ids),
                 prompt_tokens=len(fitted[i][0]),
                 answer_tokens=len(ids),
-                finish="stop" if stopped else "length",
+                finish=finish,
                 prompt_truncated=fitted[i][1],
             )
         done += len(rows)
-        progress(done / len(prompts), f"{done} of {len(prompts)} answers")
-    return answers
+        progress(done / len(prompts), f"{lanes * done} of {lanes * len(prompts)} answers")
+    return [
+        ModelError(
+            f"the logits of prompt {broken[lane] + 1} of {len(prompts)} are not finite: the "
+            "network overflows; compute it in float32 or bfloat16, or tune more gently."
+        )
+        if lane in broken
+        else found
+        for lane, found in enumerate(answers)
+    ]
 
 
 @torch.inference_mode()
 def _decode(
-    model: Model, prompts: list[list[int]], decoding: Decoding, seeds: NDArray[np.uint64]
-) -> list[tuple[list[int], bool]]:
-    """The new ids of each row, the stop left out, and whether it ended with a stop."""
-    ids, mask, positions = pad_left(prompts, model.device)
+    model: Model,
+    lanes: int,
+    prompts: list[list[int]],
+    decoding: Decoding,
+    seeds: NDArray[np.uint64],
+) -> list[tuple[list[int], str]]:
+    """The new ids of each row [lanes · prompts], the stop left out, and how it ended."""
+    ids, mask, positions = (part.repeat(lanes, 1) for part in pad_left(prompts, model.device))
     padded = bool((mask == 0).any())  # a mask of ones would only cost time
     stops = torch.tensor(sorted(model.chat.stop_ids), device=model.device)
     most = np.full(len(prompts), decoding.max_new_tokens)
     if model.context is not None:
         most = np.minimum(most, model.context - np.array([len(row) for row in prompts]))
+    most, seeds = np.tile(most, lanes), np.tile(seeds, lanes)
     cache = DynamicCache(config=model.network.config)
-    written = np.zeros((len(prompts), decoding.max_new_tokens), dtype=np.int64)
-    length, stopped = np.full(len(prompts), -1), np.zeros(len(prompts), dtype=bool)
-    row = np.arange(len(prompts))  # which prompt each row of the batch is
+    written = np.zeros((len(most), decoding.max_new_tokens), dtype=np.int64)
+    length = np.full(len(most), -1)
+    finish = np.full(len(most), "length", dtype="<U6")
+    row = np.arange(len(most))  # which row each row of the batch is; those that wait are done
     for step in range(decoding.max_new_tokens):
         logits = next_logits(
             model,
@@ -131,19 +150,35 @@ def _decode(
         )
         tokens = next_tokens(logits, decoding, seeds[row], step)
         stop = torch.isin(tokens, stops).cpu().numpy()
-        full = ~stop & (most[row] == step + 1)
+        wrong = ~logits.amax(-1).isfinite().cpu().numpy()
         written[row, step] = tokens.cpu().numpy()
         working = length[row] < 0
-        length[row[working & stop]] = step
-        stopped[row[working & stop]] = True
-        length[row[working & full]] = step + 1
-        working &= ~(stop | full)
+        for how, ends, size in (
+            ("broken", wrong, step),
+            ("stop", stop & ~wrong, step),
+            ("length", ~stop & ~wrong & (most[row] == step + 1), step + 1),
+        ):
+            now = row[working & ends]
+            length[now], finish[now] = size, how
+        working = length[row] < 0
         if not working.any():
             break
         ids, positions = tokens[:, None], positions[:, -1:] + 1
         mask = torch.cat([mask, mask.new_ones(len(mask), 1)], 1) if padded else mask
-        if working.sum() <= _LEAVE * len(working):
-            stay = torch.from_numpy(np.flatnonzero(working)).to(model.device)
-            cache.batch_select_indices(stay)
-            ids, positions, mask, row = ids[stay], positions[stay], mask[stay], row[working]
-    return [(written[i, : length[i]].tolist(), bool(stopped[i])) for i in range(len(prompts))]
+        stay = _staying(working, lanes)
+        if len(stay) <= _LEAVE * len(working):
+            where = torch.from_numpy(stay).to(model.device)
+            cache.batch_select_indices(where)
+            ids, positions, mask, row = ids[where], positions[where], mask[where], row[stay]
+    return [(written[i, : length[i]].tolist(), str(finish[i])) for i in range(len(most))]
+
+
+def _staying(working: NDArray[np.bool_], lanes: int) -> NDArray[np.int64]:
+    """Which rows a smaller batch keeps: as many of each lane as the busiest has at work, those at
+    work first, so that the batch stays [lanes, rows of one lane].
+    """
+    by_lane = working.reshape(lanes, -1)
+    most = int(by_lane.sum(1).max())
+    order = np.argsort(~by_lane, axis=1, kind="stable")[:, :most]
+    kept: NDArray[np.int64] = (order + np.arange(lanes)[:, None] * by_lane.shape[1]).ravel()
+    return kept

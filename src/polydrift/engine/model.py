@@ -18,7 +18,7 @@ class Source:
     comes from, if not from `model`, and its revision. dtype: "auto", "float32", "bfloat16" or
     "float16". device: "auto" (a GPU if there is one), "cpu", "cuda", "cuda:N" or "mps". device_map:
     accelerate's word for spreading one model over several devices ("auto", "balanced", ...),
-    instead of `device`.
+    instead of `device`. memory: bytes that work may take beside the weights (None: see `memory`).
     """
 
     model: str
@@ -29,6 +29,7 @@ class Source:
     device: str = "auto"
     device_map: str | None = None
     trust_remote_code: bool = False
+    memory: float | None = None
 
 
 @dataclass

@@ -8,28 +8,14 @@ up to rounding of the logits.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from polydrift.engine.interface import Decoding
+
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
-
-
-@dataclass(frozen=True)
-class Decoding:
-    """How the next token is chosen.
-
-    temperature: logits are divided by it; 0 takes the likeliest token. top_p: draw among the
-    likeliest tokens that together have this much probability (1: among all). max_new_tokens: the
-    answer is cut there.
-    """
-
-    temperature: float = 0.0
-    top_p: float = 1.0
-    max_new_tokens: int = 256
 
 
 def next_tokens(logits: Tensor, decoding: Decoding, seeds: NDArray[np.uint64], step: int) -> Tensor:
@@ -39,17 +25,16 @@ def next_tokens(logits: Tensor, decoding: Decoding, seeds: NDArray[np.uint64], s
     """
     if decoding.temperature == 0:
         return logits.argmax(-1)
-    order = None
-    if decoding.top_p < 1:
-        logits, order = logits.sort(dim=-1, descending=True, stable=True)
     share = torch.softmax(logits.double() / decoding.temperature, -1)
-    if order is not None:
-        before = share.cumsum(-1) - share  # of likelier tokens
-        share = share.where(before < decoding.top_p, 0.0)
+    if decoding.top_p < 1:
+        # drawn in the vocabulary's order all the same: tokens that tie must not change places
+        ranked, order = share.sort(dim=-1, descending=True, stable=True)
+        likelier = ranked.cumsum(-1) - ranked
+        share = share.scatter(-1, order, ranked.where(likelier < decoding.top_p, 0.0))
     ends = share.cumsum(-1)
     drawn = torch.from_numpy(uniform(seeds, step)).to(logits.device)[:, None] * ends[:, -1:]
-    place = torch.searchsorted(ends, drawn, right=True).clamp(max=logits.shape[-1] - 1)
-    return (place if order is None else order.gather(-1, place))[:, 0]
+    place = torch.searchsorted(ends, drawn, right=True)
+    return place.clamp(max=logits.shape[-1] - 1)[:, 0]
 
 
 def uniform(seeds: NDArray[np.uint64], step: int) -> NDArray[np.float64]:

@@ -34,9 +34,17 @@ Batch = tuple[Step, ...]
 class LocalLauncher:
     """Worker processes on this machine; a context manager that leaves none behind."""
 
-    def __init__(self, root: Path, *, workers: int, threads: int, report: Report) -> None:
+    def __init__(
+        self,
+        root: Path,
+        *,
+        workers: int,
+        threads: int,
+        report: Report,
+        memory: float | None = None,
+    ) -> None:
         self.workers = workers
-        self._root, self._threads, self._report = root, threads, report
+        self._root, self._threads, self._report, self._memory = root, threads, report, memory
         self._context = multiprocessing.get_context("spawn")
         self._news: Any = None
         self._running: dict[Future[list[Outcome]], Batch] = {}
@@ -81,7 +89,7 @@ class LocalLauncher:
         assert self._pool is not None
         steps = tuple(batch)
         try:
-            self._running[self._pool.submit(_work, steps, self._root)] = steps
+            self._running[self._pool.submit(_work, steps, self._root, self._memory)] = steps
         except BrokenProcessPool:  # a worker died since we last looked
             self._broke([steps])
 
@@ -219,7 +227,7 @@ def _ready() -> None:
     """Nothing; its being run means that the worker has started."""
 
 
-def _work(steps: Batch, root: Path) -> list[Outcome]:
+def _work(steps: Batch, root: Path, memory: float | None) -> list[Outcome]:
     last = 0.0
 
     def report(name: str, done: float, text: str) -> None:
@@ -229,4 +237,4 @@ def _work(steps: Batch, root: Path) -> list[Outcome]:
             last = now
             _news.put((name, done, text))
 
-    return work(steps, root, report)
+    return work(steps, root, report, memory=memory)

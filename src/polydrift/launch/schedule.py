@@ -1,4 +1,8 @@
-"""Which steps can run now: those whose inputs are there, in batches, in the order of the plan."""
+"""Which steps can run now: those whose inputs are there, cohort by cohort, in the plan's order.
+
+A cohort is handed out when all of it can run, since together its steps cost less than one by one;
+when more workers are free than cohorts are ready, the largest are shared out.
+"""
 
 from __future__ import annotations
 
@@ -26,18 +30,21 @@ class Schedule:
         return bool(self._waiting)
 
     @property
-    def batches(self) -> int:
-        """How many batches the waiting steps make, at most."""
-        return len({step.batch for step in self._waiting.values()})
+    def left(self) -> int:
+        """How many steps are left that have not been handed out."""
+        return len(self._waiting)
 
     def take(self, count: int) -> list[tuple[Step, ...]]:
         """At most `count` batches of steps that can run now; they count as running from here on."""
-        batches: dict[tuple[str, str], list[Step]] = {}
+        cohorts: dict[tuple[str | int | None, ...], list[Step]] = {}
+        incomplete = set()
         if count > 0:
             for step in self._waiting.values():
-                if not any(made.key in self._unmade for made in step.inputs.values()):
-                    batches.setdefault(step.batch, []).append(step)
-        taken = [tuple(batch) for batch in list(batches.values())[: max(count, 0)]]
+                cohorts.setdefault(step.cohort, []).append(step)
+                if any(made.key in self._unmade for made in step.inputs.values()):
+                    incomplete.add(step.cohort)
+        ready = [tuple(steps) for name, steps in cohorts.items() if name not in incomplete]
+        taken = _shared_out(ready[: max(count, 0)], count)
         for batch in taken:
             for step in batch:
                 del self._waiting[step.key]
@@ -67,3 +74,13 @@ class Schedule:
                     failed[step.key] = failed[made.key]
                     del self._waiting[step.key]
         return problems
+
+
+def _shared_out(batches: list[tuple[Step, ...]], count: int) -> list[tuple[Step, ...]]:
+    """As many batches as there are workers, if there are steps enough: the largest are halved."""
+    batches = list(batches)
+    while batches and len(batches) < count and max(map(len, batches)) > 1:
+        largest = max(range(len(batches)), key=lambda i: len(batches[i]))
+        half = (len(batches[largest]) + 1) // 2
+        batches[largest : largest + 1] = [batches[largest][:half], batches[largest][half:]]
+    return batches

@@ -17,7 +17,8 @@ from pathlib import Path
 from polydrift import specimens
 from polydrift.data.benign import read_examples
 from polydrift.data.suites import Prompt, read_suite
-from polydrift.engine.answer import Decoding, answer
+from polydrift.engine.answer import answer
+from polydrift.engine.interface import Decoding
 from polydrift.engine.model import Model, Source
 from polydrift.engine.models import load
 from polydrift.engine.score import score

@@ -5,16 +5,19 @@
     judge    answers                      -> verdicts.jsonl
     measure  prompts, held-out pairs      -> measures.json
 
-A step is a function of a `Job`. It knows no store and no plan, so the same function runs in this
-process, in a worker process and on another machine. Heavy libraries are imported when it runs.
+A step is a function of jobs that belong together (`Step.cohort`): it does what they have in common
+once, and gives each back as it is done. It knows no store and no plan, so the same function runs in
+this process, in a worker process and on another machine. Heavy libraries are imported when it runs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from polydrift.errors import PolydriftError
 
 # What the files of artifacts are called.
 PROMPTS, ANSWERS = "prompts.jsonl", "answers.jsonl"
@@ -28,13 +31,15 @@ def _silent(done: float, text: str) -> None:
     """The progress of a job that nobody watches."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Job:
     """One step to run.
 
     params: what determines the result, as in the key. inputs: directories of finished artifacts.
     files: digests of the raw rows to use. places: paths and devices. out: the directory to fill.
-    notes: what the step wants remembered in its record. progress(done from 0 to 1, a few words).
+    unfinished: where work may be kept that a killed step can go on from. memory: bytes to work in
+    beside the weights. notes: what the step wants remembered in its record. seconds: its share of
+    the time, if it knows that. progress(done from 0 to 1, a few words).
     """
 
     kind: str
@@ -43,20 +48,28 @@ class Job:
     files: Mapping[str, str]
     places: Mapping[str, Any]
     out: Path
+    unfinished: Path | None = None
+    memory: float | None = None
     notes: dict[str, Any] = field(default_factory=dict)
+    seconds: float | None = None
     progress: Progress = _silent
 
 
-def run(job: Job) -> None:
-    """Do the job; its results lie in `job.out` when this returns."""
-    if job.kind == "tune":
+Done = Iterator[tuple[Job, PolydriftError | None]]
+"""Jobs as they end: with their results in `out`, or with what went wrong."""
+
+
+def run(jobs: Sequence[Job]) -> Done:
+    """Do jobs of one cohort. An exception is that of all jobs that have not been given back."""
+    kind = jobs[0].kind
+    if kind == "tune":
         from polydrift.steps.tune import tune as step
-    elif job.kind == "answer":
+    elif kind == "answer":
         from polydrift.steps.answer import answer as step
-    elif job.kind == "judge":
+    elif kind == "judge":
         from polydrift.steps.judge import judge as step
-    elif job.kind == "measure":
+    elif kind == "measure":
         from polydrift.steps.measure import measure as step
     else:
-        raise ValueError(f"no step is called {job.kind!r}")
-    step(job)
+        raise ValueError(f"no step is called {kind!r}")
+    return step(jobs)

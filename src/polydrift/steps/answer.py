@@ -1,7 +1,8 @@
-"""Ask a variant the prompts of a suite in one language, or take over answers made elsewhere."""
+"""Ask variants of one base the prompts of a suite in one language, or take over answers."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,57 +10,73 @@ from polydrift.data.answers import Answer, write_answers
 from polydrift.data.foreign import read_answers
 from polydrift.data.rows import changed, in_order, rows_digest, rows_of
 from polydrift.data.suites import read_suite, write_suite
+from polydrift.errors import PolydriftError
 from polydrift.seeds import named_seed
-from polydrift.steps import ANSWERS, PROMPTS, Job
+from polydrift.steps import ANSWERS, PROMPTS, Done, Job
 
 
-def answer(job: Job) -> None:
+def answer(jobs: Sequence[Job]) -> Done:
     """Files: prompts.jsonl (a suite of one language) and answers.jsonl, joined by prompt id."""
-    if job.params.get("made_elsewhere"):
-        _take_over(job)
+    if jobs[0].params.get("made_elsewhere"):
+        for job in jobs:
+            try:
+                _take_over(job)
+            except PolydriftError as error:
+                yield job, error
+            else:
+                yield job, None
     else:
-        _ask(job)
+        yield from _ask(jobs)
 
 
-def _ask(job: Job) -> None:
-    from polydrift.engine.answer import Decoding
-    from polydrift.engine.answer import answer as generate
-    from polydrift.steps.models import variant_model
+def _ask(jobs: Sequence[Job]) -> Done:
+    from polydrift.engine.interface import Decoding
+    from polydrift.steps.models import cohort_of, in_turn, usable
 
-    params, language = job.params, job.places["language"]
-    prompts = rows_of(read_suite, Path(job.places["prompts"]), language, job.files["prompts"])
+    jobs, unusable = usable(jobs)
+    yield from unusable
+    if not jobs:
+        return
+    params, files, language = jobs[0].params, jobs[0].files, jobs[0].places["language"]
+    prompts = rows_of(read_suite, Path(jobs[0].places["prompts"]), language, files["prompts"])
     asked = [(prompt, sample) for prompt in prompts for sample in range(params["samples"])]
-    with variant_model(job) as model:
-        generated = generate(
-            model,
-            [prompt.text for prompt, _ in asked],
-            Decoding(**params["decoding"]),
-            seeds=[
-                named_seed("sampling", params["seed"] or 0, prompt.prompt_id, language, sample)
-                for prompt, sample in asked
-            ],
-            progress=job.progress,
+    cohort = cohort_of(jobs)
+    for member, generated in cohort.answer(
+        [prompt.text for prompt, _ in asked],
+        Decoding(**params["decoding"]),
+        seeds=[
+            named_seed("sampling", params["seed"] or 0, prompt.prompt_id, language, sample)
+            for prompt, sample in asked
+        ],
+        progress=in_turn(jobs),
+    ):
+        job = jobs[member]
+        if isinstance(generated, PolydriftError):
+            yield job, generated
+            continue
+        answers = [
+            Answer(
+                prompt_id=prompt.prompt_id,
+                language=language,
+                sample=sample,
+                text=one.text,
+                finish=one.finish,
+                prompt_tokens=one.prompt_tokens,
+                answer_tokens=one.answer_tokens,
+                prompt_truncated=one.prompt_truncated,
+            )
+            for (prompt, sample), one in zip(asked, generated, strict=True)
+        ]
+        write_suite(job.out / PROMPTS, prompts)
+        write_answers(job.out / ANSWERS, answers)
+        job.seconds = cohort.seconds[member]
+        job.notes.update(
+            answers=len(answers),
+            tokens=sum(one.answer_tokens for one in answers),
+            prompts_truncated=sum(one.prompt_truncated for one in answers),
+            route=cohort.routes[member],
         )
-    answers = [
-        Answer(
-            prompt_id=prompt.prompt_id,
-            language=language,
-            sample=sample,
-            text=one.text,
-            finish=one.finish,
-            prompt_tokens=one.prompt_tokens,
-            answer_tokens=one.answer_tokens,
-            prompt_truncated=one.prompt_truncated,
-        )
-        for (prompt, sample), one in zip(asked, generated, strict=True)
-    ]
-    write_suite(job.out / PROMPTS, prompts)
-    write_answers(job.out / ANSWERS, answers)
-    job.notes.update(
-        answers=len(answers),
-        tokens=sum(one.answer_tokens for one in answers),
-        prompts_truncated=sum(one.prompt_truncated for one in answers),
-    )
+        yield job, None
 
 
 def _take_over(job: Job) -> None:

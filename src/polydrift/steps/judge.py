@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 from polydrift.data import lines
 from polydrift.data.answers import read_answers
 from polydrift.data.suites import read_suite
+from polydrift.errors import PolydriftError
 from polydrift.judges import rules
-from polydrift.steps import ANSWERS, PROMPTS, VERDICTS, Job
+from polydrift.steps import ANSWERS, PROMPTS, VERDICTS, Done, Job
 
 
-def judge(job: Job) -> None:
+def judge(jobs: Sequence[Job]) -> Done:
     """File: verdicts.jsonl, one row per answer, by prompt id and sample."""
+    for job in jobs:
+        try:
+            _judge(job)
+        except PolydriftError as error:
+            yield job, error
+        else:
+            yield job, None
+
+
+def _judge(job: Job) -> None:
     given = job.inputs["answers"]
     prompts = {prompt.prompt_id: prompt for prompt in read_suite(given / PROMPTS)}
     rows: list[dict[str, Any]] = []

@@ -1,16 +1,16 @@
-"""The model that a job works with: the base loaded once per process, its adapter put in and out."""
+"""The models that jobs work with: the base loaded once per process, its variants as a cohort."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
 
-from polydrift.engine.adapters import adapted
+from polydrift.engine.cohort import Cohort
 from polydrift.engine.hub import fetch
 from polydrift.engine.model import Model, Source
 from polydrift.engine.models import load
+from polydrift.errors import PolydriftError
 from polydrift.steps import Job
 
 
@@ -30,15 +30,46 @@ def base_model(job: Job) -> Model:
     return _base(_source(job))
 
 
-@contextmanager
-def variant_model(job: Job) -> Iterator[Model]:
-    """The model of a job's variant: the base, with the adapter that was tuned or given inside."""
-    if "tuned_model" in job.places:
-        yield _whole(_source(job, "tuned_model"))
-        return
+def cohort_of(jobs: Sequence[Job]) -> Cohort:
+    """The variants of jobs of one cohort, a member for each job."""
+    if "tuned_model" in jobs[0].places:
+        model = _whole(_source(jobs[0], "tuned_model"))
+        return Cohort(model, [None for _ in jobs])
     _whole.cache_clear()
-    with adapted(base_model(job), _adapter(job)) as model:
-        yield model
+    return Cohort(base_model(jobs[0]), [adapter_of(job) for job in jobs])
+
+
+def usable(jobs: Sequence[Job]) -> tuple[list[Job], list[tuple[Job, PolydriftError]]]:
+    """The jobs whose adapters are at hand, and those whose are not, with the reason."""
+    good: list[Job] = []
+    bad: list[tuple[Job, PolydriftError]] = []
+    for job in jobs:
+        try:
+            adapter_of(job)
+        except PolydriftError as error:
+            bad.append((job, error))
+        else:
+            good.append(job)
+    return good, bad
+
+
+def adapter_of(job: Job) -> Path | None:
+    """The directory of a job's adapter; ModelError if it is on a hub and cannot be had."""
+    if "adapter" in job.inputs:
+        return job.inputs["adapter"]
+    if "adapter" in job.places:
+        return fetch(job.places["adapter"], job.places["adapter_revision"])
+    return None
+
+
+def in_turn(jobs: Sequence[Job]) -> Callable[[float, str], None]:
+    """Progress of a cohort as progress of its jobs, one after the other."""
+
+    def told(done: float, text: str) -> None:
+        at = min(int(done * len(jobs)), len(jobs) - 1)
+        jobs[at].progress(min(0.99, done * len(jobs) - at), text)
+
+    return told
 
 
 def _source(job: Job, what: str = "model") -> Source:
@@ -52,12 +83,5 @@ def _source(job: Job, what: str = "model") -> Source:
         device=places["device"],
         device_map=places["device_map"],
         trust_remote_code=places["trust_remote_code"],
+        memory=job.memory,
     )
-
-
-def _adapter(job: Job) -> Path | None:
-    if "adapter" in job.inputs:
-        return job.inputs["adapter"]
-    if "adapter" in job.places:
-        return fetch(job.places["adapter"], job.places["adapter_revision"])
-    return None

@@ -1,0 +1,190 @@
+"""Models that Inspect AI knows as an engine: a vendor's API, a hosted model, a mock.
+
+    >>> engine = Vendor(["anthropic/claude-haiku-4-5", "openai/gpt-4o-mini"])
+    >>> for member, found in engine.answer(["Hej?"], Decoding(max_new_tokens=64), seeds=[7]):
+    ...     print(member, found)
+    0 [Generated(text='Hej!', prompt_tokens=9, answer_tokens=4, finish='stop', ...)]
+    1 [Generated(text='Hej!', prompt_tokens=9, answer_tokens=3, finish='stop', ...)]
+
+Providers, their packages and the variables that hold their keys are Inspect's
+(https://inspect.aisi.org.uk/providers.html), and so are concurrency, retries and the cache. The
+prompt is the only message; no system prompt is written here. Tokens are counted as the vendor
+counts them. Seeds are passed on, reduced to 31 bits; which vendors use them, Inspect's documents
+say. A model that thinks does so out of `max_new_tokens`: `settings={"reasoning_effort": "none"}`.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from polydrift.engine import asking
+from polydrift.engine.interface import Decoding, Generated, Progress, silent
+from polydrift.errors import ModelError
+
+if TYPE_CHECKING:
+    from inspect_ai.model import CachePolicy, Model
+
+_NOWHERE = logging.NullHandler()  # where nobody set up logging, warnings would go to stderr
+_PROVIDERS = "https://inspect.aisi.org.uk/providers.html"
+_FINISHES = {"stop": "stop", "max_tokens": "length", "content_filter": "filtered"}
+
+
+class Vendor:
+    """Models by their Inspect names, provider/model."""
+
+    def __init__(
+        self,
+        models: Sequence[str],
+        *,
+        at_once: int = 10,
+        tries: int = 6,
+        timeout: int = 600,
+        cache: str | None = None,
+        settings: Mapping[str, Any] | None = None,
+        model_args: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Nothing is sent before `answer`.
+
+        at_once: requests in flight. tries: for each request, with growing pauses. timeout: seconds
+        for each. cache: how long Inspect keeps answers on this machine ("12h", "4W"); None: not at
+        all. settings: more of Inspect's GenerateConfig. model_args: more of its `get_model`
+        (base_url and the like), for every model.
+        """
+        self._models = list(models)
+        self._at_once = at_once
+        self._tries = tries
+        self._timeout = timeout
+        self._cache = cache
+        self._settings = dict(settings or {})
+        self._model_args = dict(model_args or {})
+
+    @property
+    def members(self) -> int:
+        """How many there are."""
+        return len(self._models)
+
+    def answer(
+        self,
+        prompts: Sequence[str],
+        decoding: Decoding,
+        *,
+        seeds: Sequence[int],
+        progress: Progress = silent,
+    ) -> Iterator[tuple[int, list[Generated] | ModelError]]:
+        """See `Engine.answer`."""
+        opened = partial(self._opened, decoding)
+        return asking.in_turn(opened, self.members, prompts, seeds, self._at_once, progress)
+
+    @asynccontextmanager
+    async def _opened(self, decoding: Decoding, member: int) -> AsyncIterator[asking.Ask]:
+        name = self._models[member]
+        try:
+            from inspect_ai.model import GenerateConfig, get_model
+        except ImportError as error:
+            raise ModelError(
+                f'{name} is asked through Inspect AI; pip install "polydrift[inspect]".'
+            ) from error
+        logging.getLogger("inspect_ai").addHandler(_NOWHERE)
+        unknown = sorted(self._settings.keys() - GenerateConfig.model_fields.keys())
+        if unknown:
+            raise ModelError(
+                f"{name}: Inspect AI's GenerateConfig has no {', '.join(unknown)}; mend `settings`."
+            )
+        cache = self._policy()
+        asked: dict[str, Any] = {
+            "temperature": decoding.temperature,
+            # some vendors take temperature or top_p, not both
+            "top_p": decoding.top_p if decoding.top_p < 1 else None,
+            "max_tokens": decoding.max_new_tokens,
+            "max_connections": self._at_once,
+            "max_retries": self._tries - 1,
+            "attempt_timeout": self._timeout,
+        }
+        try:
+            config = GenerateConfig(**asked | self._settings)
+            model = get_model(name, config=config, memoize=False, **self._model_args)
+        except Exception as error:  # whatever a provider raises on what it lacks
+            raise ModelError(_unusable(name, error, self._key())) from error
+        async with model:
+            yield partial(self._ask, model, name, cache)
+
+    def _policy(self) -> CachePolicy | None:
+        from inspect_ai.model import CachePolicy
+
+        if self._cache is None:
+            return None
+        if not re.fullmatch(r"\d+[smhDWMY]", self._cache):
+            raise ModelError(
+                f"answers cannot be kept for {self._cache!r}; write a number and one of s, m, h, "
+                'D, W, M and Y, as in "4W".'
+            )
+        return CachePolicy(expiry=self._cache)
+
+    def _key(self) -> str | None:
+        return self._model_args.get("api_key")
+
+    async def _ask(
+        self, model: Model, name: str, cache: CachePolicy | None, prompt: str, seed: int
+    ) -> Generated:
+        from inspect_ai.model import GenerateConfig
+
+        config = GenerateConfig(seed=seed % 2**31)  # the widest that every vendor takes
+        try:
+            output = await model.generate(prompt, config=config, cache=cache or False)
+        except Exception as error:  # each provider has its own
+            raise ModelError(self._failure(name, error)) from error
+        if output.empty or output.stop_reason not in _FINISHES:
+            ended = "no answer" if output.empty else repr(output.stop_reason)
+            raise ModelError(
+                f"{name} ended with {ended} (model_length: prompt and answer do not fit the "
+                "model); ask for fewer new tokens, leave such prompts out, or take another model."
+            )
+        usage = output.usage
+        return Generated(
+            text=output.completion,
+            prompt_tokens=usage.input_tokens if usage else 0,
+            answer_tokens=usage.output_tokens if usage else 0,
+            finish=_FINISHES[output.stop_reason],
+            prompt_truncated=False,
+        )
+
+    def _failure(self, name: str, error: BaseException) -> str:
+        """What is wrong with the vendor or with what it was asked, in one sentence."""
+        from tenacity import RetryError
+
+        while isinstance(error, RetryError):  # holds what went wrong the last time
+            error = error.last_attempt.exception() or ValueError("no reason given")
+        status, kind = getattr(error, "status_code", None), type(error).__name__
+        # the text of Inspect's own error is the whole request; what the vendor said stands beside
+        said = asking.short(getattr(error, "provider_message", None) or error, self._key())
+        if status == 404:
+            return f"{name}: the vendor has no such model (HTTP 404: {said}); mend the name."
+        if status is not None:
+            lock = "the one in its environment variable does not open it; set a valid one"
+            return asking.refusal(name, status, said, self._tries, lock)
+        if "Timeout" in kind:
+            return asking.timed_out(name, self._timeout, self._tries)
+        if "Connection" in kind:
+            why = asking.short(error.__cause__ or error, self._key())
+            return asking.unreachable(name, why, self._tries)
+        return f"{name} cannot be asked ({kind}: {said}); see {_PROVIDERS}."
+
+
+def _unusable(name: str, error: Exception, key: str | None) -> str:
+    """Why there is no such model, in one sentence; what Inspect says has several, and markup."""
+    said = re.sub(r"\[/?[a-z]+\]", "", str(getattr(error, "message", error)))
+    if lacking := re.search(r"pip install [^\n]+", said):
+        return f"{name} needs a package that is not there, or too old; {lacking[0]}."
+    if unset := re.search(r"No (.+) defined in the environment", said):
+        return f"{name} needs {unset[1]} in the environment, which is not set; set it."
+    if "not recognized" in said or "should be in the format" in said:
+        return (
+            f"{name} names no provider that Inspect AI knows; write provider/model, like "
+            f"openai/gpt-4o-mini ({_PROVIDERS})."
+        )
+    return f"{name} cannot be used ({asking.short(said, key)}); see {_PROVIDERS}."
