@@ -121,8 +121,9 @@ def test_passes_of_few_rows_of_each_adapter(wide, abreast, monkeypatch):
 def test_recomputing_is_undone(llama, abreast):
     tight = dataclasses.replace(llama, source=dataclasses.replace(llama.source, memory=1.0))
     before = state(llama.network)
+    hooks = [len(m._forward_hooks) for m in llama.network.modules()]
     together(tight, runs(1), dataclasses.replace(SETTINGS, epochs=1))
-    assert not any(m._forward_hooks for m in llama.network.modules())
+    assert [len(m._forward_hooks) for m in llama.network.modules()] == hooks
     assert not any(getattr(m, "gradient_checkpointing", False) for m in llama.network.modules())
     assert_same_network(llama.network, before)
 

@@ -83,10 +83,13 @@ class _HeadLoss(torch.autograd.Function):
             if cap is not None:
                 z = torch.tanh(z / cap) * cap
             slope = None if cap is None else 1 - (z / cap) ** 2
-            total, target = z.logsumexp(-1, keepdim=True), targets[here, None]
-            losses[here] = (total - z.gather(1, target))[:, 0]
+            target = targets[here, None]
+            z = z.sub_(z.amax(-1, keepdim=True))  # so that nothing is lost in the sum
+            surprise = -z.gather(1, target)
+            total = z.exp_().sum(-1, keepdim=True)
+            losses[here] = (surprise + total.log())[:, 0]
             if ctx.needs_input_grad[0]:
-                z = z.sub_(total).exp_()
+                z = z.div_(total)
                 z.scatter_add_(1, target, torch.full_like(total, -1.0))
                 z = z if slope is None else z.mul_(slope)
                 torch.mm(z.to(weight.dtype), weight, out=gradient[here])
