@@ -24,6 +24,8 @@ def next_tokens(logits: Tensor, decoding: Decoding, seeds: NDArray[np.uint64], s
     logits: [rows, vocabulary]. seeds: [rows]. step: how many tokens the rows have already.
     """
     if decoding.temperature == 0:
+        if logits.device.type == "cpu":  # several times as fast there as torch's own
+            return torch.from_numpy(logits.numpy().argmax(-1))
         return logits.argmax(-1)
     share = torch.softmax(logits.double() / decoding.temperature, -1)
     if decoding.top_p < 1:

@@ -44,6 +44,7 @@ class Schedule:
                 if any(made.key in self._unmade for made in step.inputs.values()):
                     incomplete.add(step.cohort)
         ready = [tuple(steps) for name, steps in cohorts.items() if name not in incomplete]
+        ready.sort(key=lambda batch: batch[0].kind != "tune")  # what most others wait for
         taken = _shared_out(ready[: max(count, 0)], count)
         for batch in taken:
             for step in batch:

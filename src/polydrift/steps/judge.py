@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -26,6 +27,7 @@ def judge(jobs: Sequence[Job]) -> Done:
 
 
 def _judge(job: Job) -> None:
+    started = time.perf_counter()
     given = job.inputs["answers"]
     prompts = {prompt.prompt_id: prompt for prompt in read_suite(given / PROMPTS)}
     rows: list[dict[str, Any]] = []
@@ -44,3 +46,4 @@ def _judge(job: Job) -> None:
         )
     lines.write(job.out / VERDICTS, rows)
     job.notes.update(Counter(row["verdict"] for row in rows))
+    job.seconds = time.perf_counter() - started
