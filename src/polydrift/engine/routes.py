@@ -100,7 +100,7 @@ def abreast(model: Model, tokens: float, members: int) -> int:
 
 def asked_together(model: Model, prompts: int, members: int) -> int:
     """How many members to ask side by side when each has so many prompts."""
-    return max(1, min(members, _ASKED // max(1, prompts)))
+    return max(1, min(members, round(_ASKED / max(1, prompts))))
 
 
 def read_together(model: Model, texts: int, members: int) -> int:
