@@ -176,6 +176,7 @@ def training(
         "work": name,
         "tokens of a step": round(tokens / len(order) / 1, 1),
         "adapters side by side": found["0"].abreast,
+        "rounds": rounds,
         "methods": result,
         "share of the peak of matrix products": round(
             work / result["polydrift"]["seconds"] / peak(dtype), 2
@@ -253,6 +254,7 @@ def answering(
     return {
         "work": name,
         "route": cohort.routes[0],
+        "rounds": rounds,
         "answer tokens": {"mean": statistics.mean(lengths), "most": max(lengths)},
         "answers equal to those of generate": f"{sum(same)} of {len(same)}",
         "methods": result,
@@ -337,10 +339,10 @@ def main() -> None:
                 "training, specimen, 2 rows of about 14 tokens", micro, small_steps, 48, (13, 0.15),
                 9, given.rounds, full),
             "train-100m": lambda: training(
-                "training, 100M, 8 rows of about 96 tokens, float32", large, SETTINGS, 32,
+                "training, 100M, 8 rows of about 96 tokens, float32", large, SETTINGS, 16,
                 (80, 0.6), 1, given.rounds, full),
             "train-100m-bf16": lambda: training(
-                "training, 100M, 8 rows of about 96 tokens, bfloat16", large, SETTINGS, 32,
+                "training, 100M, 8 rows of about 96 tokens, bfloat16", large, SETTINGS, 16,
                 (80, 0.6), 1, given.rounds, half),
             "answer-micro": lambda: answering(
                 "answers, specimen, 9 adapters, 100 prompts each", micro,
@@ -351,12 +353,12 @@ def main() -> None:
                 tuned_adapters(micro, Path(scratch) / "micro"), suite_prompts(8), 24,
                 given.rounds, full, 9),
             "answer-100m": lambda: answering(
-                "answers, 100M, 9 adapters, 32 prompts each, float32", with_stops(large, 1 / 24),
-                adapters_of(large, Path(scratch) / "many", 9), suite_prompts(32), 32,
+                "answers, 100M, 9 adapters, 16 prompts each, float32", with_stops(large, 1 / 24),
+                adapters_of(large, Path(scratch) / "many", 9), suite_prompts(16), 24,
                 given.rounds, full, 2),
             "answer-100m-bf16": lambda: answering(
-                "answers, 100M, 9 adapters, 32 prompts each, bfloat16", with_stops(large, 1 / 24),
-                adapters_of(large, Path(scratch) / "many", 9), suite_prompts(32), 32,
+                "answers, 100M, 9 adapters, 16 prompts each, bfloat16", with_stops(large, 1 / 24),
+                adapters_of(large, Path(scratch) / "many", 9), suite_prompts(16), 24,
                 given.rounds, half, 2),
         }  # fmt: skip
         before = json.loads(given.out.read_text())["works"] if given.out.exists() else {}

@@ -112,7 +112,31 @@ MISTAKES = {
     "neither model nor answers": (
         'model = "m"\n',
         "",
-        "s.toml:4: bases[0]: give either `model` or `answers` (a file), and not both.",
+        "s.toml:4: bases[0]: give one of `model`, `vendor` and `answers` (a file).",
+    ),
+    "a served name without a server": (
+        'model = "m"',
+        'model = "m"\nserved_as = "n"',
+        "s.toml:7: bases[0].served_as: without `server` this means nothing; add it.",
+    ),
+    "a vendor's model that is to be tuned": (
+        'model = "m"',
+        'vendor = "openai/m"',
+        "s.toml:8: tuning[0]: base 'a' is a vendor's model and cannot be tuned here.",
+    ),
+    "a whole model beside a server": (
+        'model = "m"',
+        'model = "m"\nserver = "http://localhost:8000/v1"\n[[variants]]\nname = "v"\n'
+        'base = "a"\nmodel = "n"\n',
+        "s.toml:8: variants[0]: base 'a' is asked on a server, which computes adapters but no "
+        "other model; give an adapter, or leave `server` out.",
+    ),
+    "a vendor's model against a model": (
+        'model = "m"',
+        'model = "m"\n[[variants]]\nname = "v"\nbase = "a"\nvendor = "openai/m"\n',
+        "s.toml:7: variants[0]: base 'a' is a model, so this cannot be compared with it; give "
+        "answers with answers, a vendor's models with a vendor's, and models or adapters with "
+        "models.",
     ),
     "a base that nothing bears": (
         '["da"]',
@@ -138,7 +162,7 @@ MISTAKES = {
     "a given variant that gives nothing": (
         "[[suites]]",
         '[[variants]]\nname = "v"\nbase = "a"\n\n[[suites]]',
-        "s.toml:13: variants[0]: give one of `adapter`, `model` and `answers`.",
+        "s.toml:13: variants[0]: give one of `adapter`, `model`, `vendor` and `answers`.",
     ),
     "a given variant of no base": (
         "[[suites]]",
@@ -154,7 +178,8 @@ MISTAKES = {
         'model = "m"',
         'model = "m"\n[[variants]]\nname = "v"\nbase = "a"\nanswers = { file = "n" }\n',
         "s.toml:7: variants[0]: base 'a' is a model, so this cannot be compared with it; give "
-        "answers with answers, and models or adapters with models.",
+        "answers with answers, a vendor's models with a vendor's, and models or adapters with "
+        "models.",
     ),
     "infinity": (
         '["da"]',
@@ -213,6 +238,17 @@ def test_what_may_be_one_of_two_things_is_told_for_both() -> None:
     assert [one.split(": ")[1] for one in found] == ["tuning[0].targets"] * 2
 
 
+def test_a_server_needs_a_model() -> None:
+    text = """
+name = "s"
+bases = [{ name = "a", vendor = "openai/m", server = "http://localhost:8000/v1" }]
+suites = [{ name = "x", data = "y" }]
+"""
+    assert problems(text) == (
+        "s.toml:3: bases[0]: `server` goes with a `model`; leave it out, or name the model.",
+    )
+
+
 def test_a_model_cannot_be_compared_with_answers() -> None:
     text = """
 name = "s"
@@ -225,7 +261,8 @@ model = "n"
 """
     assert problems(text) == (
         "s.toml:5: variants[0]: base 'a' is a file of answers, so this cannot be compared with "
-        "it; give answers with answers, and models or adapters with models.",
+        "it; give answers with answers, a vendor's models with a vendor's, and models or adapters "
+        "with models.",
     )
 
 

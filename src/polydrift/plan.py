@@ -86,7 +86,9 @@ def _variants(study: Study, sources: Sources) -> Iterator[_Variant]:
         if base.answers:
             yield _Variant(cell, base, {}, {}, answers=base.answers)
             continue
-        assert base.model
+        if base.vendor:
+            yield _Variant(cell, base, {"vendor": base.vendor}, {})
+            continue
         params, places = _model(base, sources)
         yield _Variant(cell, base, params, places)
         for arm in study.tuning:
@@ -150,6 +152,8 @@ def _given(base: Base, given: Given, sources: Sources) -> _Variant:
     )
     if given.answers:
         return _Variant(cell, base, {}, {}, answers=given.answers)
+    if given.vendor:
+        return _Variant(cell, base, {"vendor": given.vendor}, {})
     params, places = _model(base, sources)
     source = sources.models[model_reference(given.adapter or given.model or "", given.revision)]
     what = "adapter" if given.adapter else "tuned_model"
@@ -180,6 +184,11 @@ def _answers(study: Study, sources: Sources, variant: _Variant) -> Iterator[Step
                     cost=Cost(answers=rows.rows // 2, bytes=rows.size),
                 )
         return
+    asked, there = dict(variant.params), dict(variant.places)
+    if variant.base.server:  # other kernels, and a template of its own: other answers
+        asked["engine"] = "server"
+        there["server"] = variant.base.server
+        there["served_as"] = variant.base.served_as or variant.base.model
     sampled = evaluation.temperature > 0
     decoding = {
         "temperature": evaluation.temperature,
@@ -195,14 +204,14 @@ def _answers(study: Study, sources: Sources, variant: _Variant) -> Iterator[Step
                 "answer",
                 _in(variant.cell, language, suite.name),
                 {
-                    **variant.params,
+                    **asked,
                     "decoding": decoding,
                     "samples": evaluation.samples,
                     "seed": evaluation.seed if sampled else None,  # nor that
                 },
                 inputs={"adapter": variant.tune} if variant.tune else {},
                 files={"prompts": rows.digest},
-                places={**variant.places, "prompts": source.path, "language": language},
+                places={**there, "prompts": source.path, "language": language},
                 cost=Cost(
                     read_tokens=evaluation.samples * _tokens(rows.size),
                     new_tokens=answers * evaluation.max_new_tokens,
@@ -238,7 +247,7 @@ def _openers(language: str) -> str:
 
 
 def _measures(study: Study, sources: Sources, variant: _Variant) -> Iterator[Step]:
-    if study.measures is None or variant.answers:
+    if study.measures is None or variant.answers or variant.base.vendor:
         return
     heldout = sources.data[study.measures.heldout] if study.measures.heldout else None
     suite: Suite | None = study.suites[0] if study.suites else None

@@ -67,9 +67,12 @@ class AnswersFile(Section):
 
 
 class Base(Section):
-    """A model before tuning: `model` (hub name, directory or specimen), or `answers` it gave.
+    """A model before tuning: `model` (hub name, directory or specimen), `vendor` (what Inspect AI
+    calls a model that others compute, as openai/gpt-4o), or the `answers` it gave.
 
-    parameters: its size, for estimates only; read off local weights when not given.
+    server: the address of a server (vLLM) that computes the answers of the model and its adapters,
+    and what it calls the model there (default: as here). parameters: its size, for estimates only;
+    read off local weights when not given.
     """
 
     name: Name
@@ -80,18 +83,24 @@ class Base(Section):
     device: str = "auto"
     device_map: str | None = None
     trust_remote_code: bool = False
+    server: str | None = None
+    served_as: str | None = None
+    vendor: str | None = None
     answers: AnswersFile | None = None
     parameters: Annotated[float, Field(gt=0)] | None = None
 
 
 class Given(Section):
-    """A variant made elsewhere: a PEFT `adapter`, a whole `model`, or the `answers` it gave."""
+    """A variant made elsewhere: a PEFT `adapter`, a whole `model`, a `vendor`'s model, or the
+    `answers` it gave.
+    """
 
     name: Name
     base: Name
     adapter: str | None = None
     model: str | None = None
     revision: str | None = None
+    vendor: str | None = None
     answers: AnswersFile | None = None
     tuning_language: Code | None = None
 

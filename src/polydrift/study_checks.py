@@ -117,8 +117,12 @@ def cross_checks(data: Mapping[str, Any]) -> Iterator[Problem]:
                 yield (key, i, "name"), f"{name!r} is used twice; names are unique."
     bases = {row["name"]: row for row in tables["bases"] if isinstance(row.get("name"), str)}
     for i, row in enumerate(tables["bases"]):
-        if bool(row.get("model")) == bool(row.get("answers")):
-            yield ("bases", i), "give either `model` or `answers` (a file), and not both."
+        if sum(bool(row.get(key)) for key in ("model", "vendor", "answers")) != 1:
+            yield ("bases", i), "give one of `model`, `vendor` and `answers` (a file)."
+        if (row.get("server") or row.get("served_as")) and not row.get("model"):
+            yield ("bases", i), "`server` goes with a `model`; leave it out, or name the model."
+        if row.get("served_as") and not row.get("server"):
+            yield ("bases", i, "served_as"), "without `server` this means nothing; add it."
     for i, row in enumerate(tables["tuning"]):
         yield from _tuning(("tuning", i), row, bases)
     for i, row in enumerate(tables["variants"]):
@@ -131,7 +135,9 @@ def cross_checks(data: Mapping[str, Any]) -> Iterator[Problem]:
                 ("evaluation", "samples"),
                 "greedy answers (temperature 0) are all the same; write 1, or set a temperature.",
             )
-    asked = any(row.get("model") for row in (*tables["bases"], *tables["variants"]))
+    asked = any(
+        row.get("model") or row.get("vendor") for row in (*tables["bases"], *tables["variants"])
+    )
     if asked and not tables["suites"]:
         yield ("suites",), "a study that asks models needs at least one `[[suites]]`."
 
@@ -145,23 +151,38 @@ def _tuning(path: Path, row: Mapping[str, Any], bases: Mapping[str, Any]) -> Ite
     for name in _strings(row.get("bases")) or bases:
         if bases.get(name, {}).get("answers"):
             yield path, f"base {name!r} is a file of answers and cannot be tuned."
+        if bases.get(name, {}).get("vendor"):
+            yield path, f"base {name!r} is a vendor's model and cannot be tuned here."
 
 
 def _variant(path: Path, row: Mapping[str, Any], bases: Mapping[str, Any]) -> Iterator[Problem]:
-    if sum(bool(row.get(key)) for key in ("adapter", "model", "answers")) != 1:
-        yield path, "give one of `adapter`, `model` and `answers`."
+    if sum(bool(row.get(key)) for key in ("adapter", "model", "vendor", "answers")) != 1:
+        yield path, "give one of `adapter`, `model`, `vendor` and `answers`."
     name = row.get("base")
     if not isinstance(name, str):
         return
     if name not in bases:
         yield (*path, "base"), _no_base(name, bases)
-    elif bool(bases[name].get("answers")) != bool(row.get("answers")):
-        given = "a file of answers" if bases[name].get("answers") else "a model"
+    elif _origin(bases[name]) != _origin(row):
         yield (
             path,
-            f"base {name!r} is {given}, so this cannot be compared with it; give answers with "
-            "answers, and models or adapters with models.",
+            f"base {name!r} is {_origin(bases[name])}, so this cannot be compared with it; give "
+            "answers with answers, a vendor's models with a vendor's, and models or adapters with "
+            "models.",
         )
+    elif bases[name].get("server") and row.get("model"):
+        yield (
+            path,
+            f"base {name!r} is asked on a server, which computes adapters but no other model; give "
+            "an adapter, or leave `server` out.",
+        )
+
+
+def _origin(row: Mapping[str, Any]) -> str:
+    """What kind of thing a base or a variant is."""
+    if row.get("answers"):
+        return "a file of answers"
+    return "a vendor's model" if row.get("vendor") else "a model"
 
 
 def _repeats(path: Path, values: object) -> Iterator[Problem]:

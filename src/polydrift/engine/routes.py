@@ -36,8 +36,10 @@ from polydrift.engine.quiet import quiet
 from polydrift.errors import ModelError
 
 _TRAINED = 256  # tokens in one training pass from which more adapters gain nothing
-_ASKED = 64  # rows in one decoding step, likewise
-_READ = 8  # texts read at once, likewise
+_ASKED = 64  # prompts of each from which asking more than one at once gains nothing
+_ASKED_GPU = 160  # likewise, by arithmetic for an H200: not measured
+_READ = 16  # texts of each, likewise
+_WIDEST = 16  # adapters that are stacked at most, for the sake of memory
 
 Products = Mapping[str, Product]
 
@@ -100,12 +102,13 @@ def abreast(model: Model, tokens: float, members: int) -> int:
 
 def asked_together(model: Model, prompts: int, members: int) -> int:
     """How many members to ask side by side when each has so many prompts."""
-    return max(1, min(members, round(_ASKED / max(1, prompts))))
+    few = prompts <= (_ASKED_GPU if model.device.type == "cuda" else _ASKED)
+    return max(1, min(members, _WIDEST)) if few else 1
 
 
 def read_together(model: Model, texts: int, members: int) -> int:
     """How many members to read with side by side when each has so many texts."""
-    return max(1, min(members, _READ // max(1, texts)))
+    return max(1, min(members, _WIDEST)) if texts <= _READ else 1
 
 
 def _names(members: Sequence[Products]) -> list[str]:

@@ -31,7 +31,8 @@ def answer(jobs: Sequence[Job]) -> Done:
 
 def _ask(jobs: Sequence[Job]) -> Done:
     from polydrift.engine.interface import Decoding
-    from polydrift.steps.models import cohort_of, in_turn, usable
+    from polydrift.steps.engines import engine_of, record_of
+    from polydrift.steps.models import in_turn, usable
 
     jobs, unusable = usable(jobs)
     yield from unusable
@@ -40,8 +41,8 @@ def _ask(jobs: Sequence[Job]) -> Done:
     params, files, language = jobs[0].params, jobs[0].files, jobs[0].places["language"]
     prompts = rows_of(read_suite, Path(jobs[0].places["prompts"]), language, files["prompts"])
     asked = [(prompt, sample) for prompt in prompts for sample in range(params["samples"])]
-    cohort = cohort_of(jobs)
-    for member, generated in cohort.answer(
+    engine = engine_of(jobs)
+    for member, generated in engine.answer(
         [prompt.text for prompt, _ in asked],
         Decoding(**params["decoding"]),
         seeds=[
@@ -69,13 +70,12 @@ def _ask(jobs: Sequence[Job]) -> Done:
         ]
         write_suite(job.out / PROMPTS, prompts)
         write_answers(job.out / ANSWERS, answers)
-        job.seconds = cohort.seconds[member]
         job.notes.update(
             answers=len(answers),
             tokens=sum(one.answer_tokens for one in answers),
             prompts_truncated=sum(one.prompt_truncated for one in answers),
-            route=cohort.routes[member],
         )
+        record_of(engine, member, job)
         yield job, None
 
 
