@@ -650,3 +650,27 @@ def test_an_artifact_is_found_under_an_older_label(tmp_path: Path) -> None:
         (work.dir / "a").write_text("1")
     assert store.has(new)
     assert store.open(new) == store.path(old)
+
+
+# --- what a killed step can go on from -----------------------------------------------------------
+
+
+def test_unfinished_work_stays_until_its_artifact_is_finished(store: Store) -> None:
+    for number in (0, 1, 2):
+        store.unfinished(address(number)).mkdir(parents=True)
+        (store.unfinished(address(number)) / "training").write_text("step 3")
+    with pytest.raises(RuntimeError), store.create(address(0), **parts(0)):
+        raise RuntimeError
+    assert store.unfinished(address(0)).exists()
+    make(store, 0)
+    assert not store.unfinished(address(0)).exists()
+    store.forget_unfinished(but=[address(1)])
+    assert store.unfinished(address(1)).exists()
+    assert not store.unfinished(address(2)).exists()
+    assert {kind for kind, _ in store.present()} == {"answer"}
+
+
+def test_the_seconds_of_a_step_made_with_others_are_its_share(store: Store) -> None:
+    with store.create(address(5), **parts(5)) as work:
+        work.seconds = 1.25
+    assert store.record(address(5)).seconds == 1.25

@@ -72,6 +72,7 @@ def run(
     with store.lock(wait=first.say):
         store.sweep()
         todo = _todo(plan, store, first)
+        store.forget_unfinished(but=[step.address for step in todo])
         write_lock(study, sources, pins, plan, out)
         board: Board = Silent() if quiet else Bars(todo)
         schedule = Schedule(todo)

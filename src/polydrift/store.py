@@ -31,7 +31,7 @@ import re
 import secrets
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -253,6 +253,14 @@ class Store:
         killed; gone when the artifact is finished.
         """
         return self._unfinished / f"{address.kind}-{address.key[:12]}"
+
+    def forget_unfinished(self, but: Collection[Address]) -> None:
+        """Remove what killed steps left, except of these; call it under the lock."""
+        kept = {self.unfinished(address).name for address in but}
+        with plainly(self._unfinished):
+            for entry in directories(self._unfinished):
+                if entry.name not in kept:
+                    shutil.rmtree(entry.path, ignore_errors=True)
 
     def set_aside(self, address: Address) -> Path:
         """Move a damaged artifact out of the way; returns where it lies now."""

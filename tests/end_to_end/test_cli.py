@@ -152,3 +152,12 @@ def test_a_hub_that_cannot_be_reached_is_named_before_anything_is_made(
     done = polydrift("run", study, "--out", tmp_path / "out", expect=2)
     assert "https://huggingface.co/meta-llama/Llama-3.2-1B-Instruct" in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("size", ["lots", "0GB", "-1GB", "8 parsecs"])
+def test_a_memory_that_is_no_size_is_named(polydrift: Polydrift, tmp_path: Path, size: str) -> None:
+    done = polydrift(
+        "run", STUDIES / "smoke.toml", "--out", tmp_path / "out", f"--memory={size}", expect=2
+    )
+    assert done.stderr == f"error: --memory {size!r} is no size; write it as 8GB or 500MB.\n"
+    assert not (tmp_path / "out").exists()

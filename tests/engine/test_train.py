@@ -378,3 +378,22 @@ def test_losses_fall(model):
     first, last = (sum(part) / 3 for part in (tuned.losses[:3], tuned.losses[-3:]))
     assert math.isfinite(first)
     assert last < 0.9 * first
+
+
+def test_layers_that_are_not_whole_or_not_linear_are_named(llama):
+    class Quantised(torch.nn.Linear):
+        """What bitsandbytes, for one, puts in the place of a linear layer."""
+
+    network = copy.deepcopy(llama.network)
+    odd = dataclasses.replace(llama, network=network)
+    name = "model.layers.1.mlp.up_proj"
+    network.model.layers[1].mlp.up_proj = Quantised(32, 96, bias=False)
+    with pytest.raises(ModelError) as caught:
+        tune(odd, PAIRS, SETTINGS, **SEEDS)
+    assert str(caught.value) == (
+        f"{llama.source.model} keeps {name} as Quantised on cpu, where it cannot be tuned; load it "
+        "unquantised and whole, or choose other targets."
+    )
+    network.model.layers[1].mlp.up_proj = torch.nn.Linear(32, 96, bias=False, device="meta")
+    with pytest.raises(ModelError, match=f"keeps {name} as Linear on meta, where it cannot be"):
+        tune(odd, PAIRS, SETTINGS, **SEEDS)

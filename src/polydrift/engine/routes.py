@@ -36,7 +36,7 @@ from polydrift.engine.quiet import quiet
 from polydrift.errors import ModelError
 
 _TRAINED = 256  # tokens in one training pass from which more adapters gain nothing
-_ASKED = 64  # prompts of each from which asking more than one at once gains nothing
+_ASKED = 128  # prompts of each from which asking more than one at once gains nothing
 _ASKED_GPU = 160  # likewise, by arithmetic for an H200: not measured
 _READ = 16  # texts of each, likewise
 _WIDEST = 16  # adapters that are stacked at most, for the sake of memory
