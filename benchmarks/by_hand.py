@@ -44,6 +44,8 @@ from polydrift.launch.worker import environment
 STUDY = Path(__file__).resolve().parent.parent / "studies" / "demo.toml"
 AT_ONCE = 2
 BATCH = 192
+# As users who tune nothing have it: TRL's own settings, adapters beside, batches of 8 as they come.
+PLAIN = os.environ.get("BY_HAND_AS_IT_COMES") == "1"
 SEED = 3407
 Variant = tuple[str, str | None]  # base, tuning language
 
@@ -107,10 +109,14 @@ def work(base: str, language: str | None, out: Path) -> None:
     marks = [time.perf_counter()]
 
     if language is not None:
-        tuned = baselines.trl_best(directory, rows, recipe, network=network, seed=SEED)
-        network = tuned.network.merge_and_unload()
+        train = baselines.trl_default if PLAIN else baselines.trl_best
+        tuned = train(directory, rows, recipe, network=network, seed=SEED)
+        network = tuned.network if PLAIN else tuned.network.merge_and_unload()
     marks.append(time.perf_counter())
-    found = baselines.generate_each(network, asked, BATCH, new_tokens, chat.stop_ids, sort=True)
+    batch = 8 if PLAIN else BATCH
+    found = baselines.generate_each(
+        network, asked, batch, new_tokens, chat.stop_ids, sort=not PLAIN
+    )
     answers = [chat.text(ids) for ids in found]
     marks.append(time.perf_counter())
     scores = baselines.lm_eval_scores(directory, pairs, network)
@@ -205,12 +211,17 @@ def main() -> None:
     parser.add_argument("--variants", type=int, default=6, help="how many of the 30")
     parser.add_argument("--out", type=Path, required=True, help="where the figures go (JSON)")
     parser.add_argument("--against", type=Path, help="results of the demo study to compare with")
+    parser.add_argument(
+        "--as-it-comes", action="store_true", help="no setting of the stack is tuned"
+    )
     parser.add_argument("--one", nargs=2, metavar=("BASE", "LANGUAGE"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.one:
         base, language = arguments.one
         work(base, None if language == "-" else language, arguments.out)
         return
+    plain = arguments.as_it_comes
+    os.environ["BY_HAND_AS_IT_COMES"] = str(int(plain))
     wanted = chosen(arguments.variants)
     tuned, bases = map(len, variants())
     with tempfile.TemporaryDirectory() as scratch, ThreadPoolExecutor(AT_ONCE) as pool:
@@ -227,7 +238,8 @@ def main() -> None:
     alone = means.get("base", {"all": means["tuned"]["all"] - means["tuned"]["tune"]})
     total = (tuned * means["tuned"]["all"] + bases * alone["all"]) / AT_ONCE
     content = {
-        "command": f"python benchmarks/by_hand.py --variants {arguments.variants}",
+        "command": f"python benchmarks/by_hand.py --variants {arguments.variants}"
+        + (" --as-it-comes" if plain else ""),
         "date": datetime.now(UTC).date().isoformat(),
         "machine": f"{os.cpu_count()} cores, {platform.processor() or platform.machine()}",
         "load": os.getloadavg()[0],
