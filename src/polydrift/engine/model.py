@@ -19,6 +19,8 @@ class Source:
     "float16". device: "auto" (a GPU if there is one), "cpu", "cuda", "cuda:N" or "mps". device_map:
     accelerate's word for spreading one model over several devices ("auto", "balanced", ...),
     instead of `device`. memory: bytes that work may take beside the weights (None: see `memory`).
+    around: what stands before and after a prompt, for a model that is not spoken to in the form of
+    its chat template (see `completion`).
     """
 
     model: str
@@ -30,6 +32,7 @@ class Source:
     device_map: str | None = None
     trust_remote_code: bool = False
     memory: float | None = None
+    around: tuple[str, str] | None = None
 
 
 @dataclass

@@ -30,6 +30,7 @@ from transformers import (
 
 from polydrift.engine import checks
 from polydrift.engine.chat import Chat
+from polydrift.engine.completion import Completion
 from polydrift.engine.forward import decodes, splits
 from polydrift.engine.hub import fetch
 from polydrift.engine.model import Model, Source
@@ -56,6 +57,7 @@ def load(source: Source) -> Model:
         tokenizer = _tokenizer(directory, source)
         network = _network(directory, source, config, dtype, device)
     text_config = config.get_text_config()
+    stops = _stop_ids(network)
     checks.fit_together(tokenizer, network, source.tokenizer or source.model, source.model)
     if not decodes(network):
         raise ModelError(
@@ -65,7 +67,9 @@ def load(source: Source) -> Model:
     return Model(
         network=network,
         tokenizer=tokenizer,
-        chat=Chat(tokenizer, stop_ids=_stop_ids(network)),
+        chat=Completion(tokenizer, source.around, stop_ids=stops)
+        if source.around
+        else Chat(tokenizer, stop_ids=stops),
         source=source,
         device=network.device,
         context=getattr(text_config, "max_position_embeddings", None),

@@ -62,6 +62,7 @@ class Served:
         at_once: int = 32,
         tries: int = 6,
         timeout: float = 600.0,
+        around: tuple[str, str] | None = None,
     ) -> None:
         """Nothing is sent before `answer`.
 
@@ -70,6 +71,8 @@ class Served:
         machine, which is loaded while it is asked. key_variable: the environment variable that
         holds the server's key, if it wants one. at_once: requests in flight. tries: for each
         request, with growing pauses or those that the server asks for. timeout: seconds for each.
+        around: what stands before and after a prompt that is given as text (`completion`), so that
+        the server's chat template is not used.
         """
         address = urlsplit(url)
         if address.scheme not in ("http", "https") or not address.hostname:
@@ -83,6 +86,7 @@ class Served:
         self._at_once = at_once
         self._tries = tries
         self._timeout = timeout
+        self._around = around
 
     @property
     def members(self) -> int:
@@ -156,19 +160,20 @@ class Served:
     ) -> Generated:
         import openai
 
+        path, asked = self._asked(prompt)
         body = {
             "model": name,
-            "messages": [{"role": "user", "content": prompt}],
+            **asked,
             "temperature": decoding.temperature,
             "top_p": decoding.top_p,
             "max_tokens": decoding.max_new_tokens,
             "seed": seed,
         }
-        untaken = self.untaken
+        untaken = self.untaken | ({"chat_template_kwargs"} if self._around else set())
         while True:
             beyond = {field: value for field, value in _BEYOND.items() if field not in untaken}
             try:
-                text = await client.post("/chat/completions", cast_to=str, body=body | beyond)
+                text = await client.post(path, cast_to=str, body=body | beyond)
             except openai.APIError as error:
                 named = {field for field in beyond if field in json.dumps(error.body)}
                 if _status(error) not in (400, 422) or not named:
@@ -179,16 +184,25 @@ class Served:
                 self.untaken |= untaken  # not before it is seen that they were the trouble
                 return self._read(text, name)
 
+    def _asked(self, prompt: str) -> tuple[str, dict[str, Any]]:
+        """(which of the server's paths, the prompt as it wants it)."""
+        if self._around is None:
+            return "/chat/completions", {"messages": [{"role": "user", "content": prompt}]}
+        before, after = self._around
+        return "/completions", {"prompt": f"{before}{prompt}{after}"}
+
     def _read(self, text: str, name: str) -> Generated:
         try:
             answer = json.loads(text)
             (choice,) = answer["choices"]
-            said, ended = choice["message"].get("content") or "", choice.get("finish_reason")
+            said = choice["text"] if self._around else choice["message"].get("content")
+            said, ended = said or "", choice.get("finish_reason")
             usage = answer.get("usage") or {}
             read, written = usage.get("prompt_tokens") or 0, usage.get("completion_tokens") or 0
         except (ValueError, KeyError, TypeError, AttributeError) as error:
+            wanted = "completion" if self._around else "chat completion"
             raise ModelError(
-                f"{self._url} answers for {name!r} with what is no chat completion ({len(text)} "
+                f"{self._url} answers for {name!r} with what is no {wanted} ({len(text)} "
                 f"characters); give an OpenAI-compatible server's address, like {_EXAMPLE}."
             ) from error
         if ended not in _FINISHES:
