@@ -59,7 +59,7 @@ MISTAKES = {
         'name = "s"\n',
         'name = "s"\nzzz = 1\n',
         "s.toml:3: zzz: unknown key; the keys here are name, description, notes, bases, tuning, "
-        "variants, suites, evaluation, measures, statistics.",
+        "variants, suites, evaluation, judges, translation, measures, statistics.",
     ),
     "missing key": (
         'data = "d.jsonl"\n',
@@ -169,10 +169,69 @@ MISTAKES = {
         '[[variants]]\nname = "v"\nbase = "q"\nadapter = "x"\n\n[[suites]]',
         "s.toml:15: variants[0].base: no base is called 'q'; the bases are a.",
     ),
-    "a judge that there is not": (
+    "a rubric that there is not": (
         "[[suites]]",
-        '[evaluation]\njudge = "gpt"\n\n[[suites]]',
-        "s.toml:14: evaluation.judge: 'gpt' is not known; write one of 'rules'.",
+        '[[judges]]\nname = "j"\nvendors = ["a/b"]\nrubric = "gpt"\n\n[[suites]]',
+        "s.toml:16: judges[0].rubric: 'gpt' is not known; write one of 'sorry-bench', "
+        "'strongreject' or 'xstest'.",
+    ),
+    "a model and vendors in one judge": (
+        "[[suites]]",
+        '[[judges]]\nname = "j"\nmodel = "m"\nvendors = ["a/b"]\n\n[[suites]]',
+        "s.toml:13: judges[0]: give `model` or `vendors`, not both; a second judge is a "
+        "[[judges]] of its own.",
+    ),
+    "a rubric for the rules": (
+        "[[suites]]",
+        '[[judges]]\nname = "j"\nrubric = "xstest"\n\n[[suites]]',
+        "s.toml:15: judges[0].rubric: this goes with `vendors`; leave it out, or name some.",
+    ),
+    "a judge's server without its model": (
+        "[[suites]]",
+        '[[judges]]\nname = "j"\nserver = "http://localhost:8000/v1"\n\n[[suites]]',
+        "s.toml:15: judges[0].server: this goes with a `model`; leave it out, or name the model.",
+    ),
+    "a judge's served name without a server": (
+        "[[suites]]",
+        '[[judges]]\nname = "j"\nmodel = "m"\nserved_as = "n"\n\n[[suites]]',
+        "s.toml:16: judges[0].served_as: without `server` this means nothing; add it.",
+    ),
+    "a member of a panel twice": (
+        "[[suites]]",
+        '[[judges]]\nname = "j"\nvendors = ["a/b", "a/b"]\n\n[[suites]]',
+        "s.toml:15: judges[0].vendors: a/b stands twice; write each once.",
+    ),
+    "a price of a vendor that is not asked": (
+        "[[suites]]",
+        '[[judges]]\nname = "j"\nvendors = ["a/b"]\nprices = { "a/c" = [1, 2] }\n\n[[suites]]',
+        "s.toml:16: judges[0].prices.a/c: no vendor is called so; there are a/b.",
+    ),
+    "a cache that is no span of time": (
+        "[[suites]]",
+        '[[judges]]\nname = "j"\nvendors = ["a/b"]\ncache = "4"\n\n[[suites]]',
+        "s.toml:16: judges[0].cache: '4' is no span of time; write a number and one of s, m, h, "
+        'D, W, M, Y ("4W").',
+    ),
+    "a judge that wants translations where there are none": (
+        "[[suites]]",
+        '[[judges]]\nname = "j"\ntranslate = true\n\n[[suites]]',
+        "s.toml:15: judges[0].translate: the study has no [translation]; add it, with a `model`, "
+        "a `vendor` or a `phrasebook`.",
+    ),
+    "translations that no judge wants": (
+        "[[suites]]",
+        '[translation]\nmodel = "m"\n\n[[suites]]',
+        "s.toml:13: translation: no judge wants it; add `translate = true` to one, or drop it.",
+    ),
+    "a translator that is none": (
+        "[[suites]]",
+        '[[judges]]\nname = "j"\ntranslate = true\n[translation]\nbeam = 2\n\n[[suites]]',
+        "s.toml:16: translation: give one of `model`, `vendor` and `phrasebook`.",
+    ),
+    "two judges of one name": (
+        "[[suites]]",
+        '[[judges]]\nname = "j"\n[[judges]]\nname = "j"\n\n[[suites]]',
+        "s.toml:16: judges[1].name: 'j' is used twice; names are unique.",
     ),
     "answers against a model": (
         'model = "m"',

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from polydrift.languages import in_order, language
-from polydrift.sources import Sources, answers_reference
+from polydrift.sources import Sources, answers_reference, suite_reference
 from polydrift.study import Study
 
 
 def lacking(study: Study, sources: Sources) -> list[str]:
     """One sentence for each file, and each language of a file, that the study needs and lacks."""
     evaluated = set(study.evaluation.languages)
-    wanted: dict[str, set[str]] = {suite.data: set(evaluated) for suite in study.suites}
+    wanted: dict[str, set[str]] = {suite_reference(suite): set(evaluated) for suite in study.suites}
     if study.measures and study.measures.heldout:
         wanted.setdefault(study.measures.heldout, set()).update(evaluated)
     for arm in study.tuning:

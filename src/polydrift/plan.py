@@ -1,7 +1,7 @@
 """Every step of a study, its key, its inputs and its cost: pure, no I/O, no torch.
 
     tune ──> answer ──> judge          one step per variant (tune) or per variant and
-       └───> measure                   evaluation language (the others)
+       └───> measure                   evaluation language (the others; plan_judges.py: who judges)
 
 The untuned base is a cell like any other. A step's key is a hash of what determines its result:
 kind, version of the step, parameters, keys of its inputs, digests of raw rows. What it is called
@@ -15,13 +15,11 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
-from importlib.metadata import version
 from typing import Any
 
 from polydrift.errors import StudyError
 from polydrift.judges.openers import compliances, refusals
-from polydrift.judges.phrases import fingerprint
-from polydrift.judges.rules import VERSION as RULES_VERSION
+from polydrift.plan_judges import judgements
 from polydrift.records import digest
 from polydrift.sources import (
     DataSource,
@@ -30,6 +28,8 @@ from polydrift.sources import (
     Sources,
     answers_reference,
     model_reference,
+    suite_options,
+    suite_reference,
 )
 from polydrift.step import Cell, Cost, Kind, Step
 from polydrift.study import AnswersFile, Base, Given, Study, Suite, Tuning
@@ -70,7 +70,8 @@ def make_plan(study: Study, sources: Sources) -> Plan:
         if variant.tune:
             steps.append(variant.tune)
         for answer in _answers(study, sources, variant):
-            steps += [answer, _judge(study, answer)]
+            steps.append(answer)
+            steps += judgements(study, sources, answer, _english(study, sources, answer))
         steps += _measures(study, sources, variant)
     names = Counter(step.name for step in steps)
     if twice := [name for name, count in names.items() if count > 1]:
@@ -196,7 +197,7 @@ def _answers(study: Study, sources: Sources, variant: _Variant) -> Iterator[Step
         "max_new_tokens": evaluation.max_new_tokens,
     }
     for suite in study.suites:
-        source = sources.data[suite.data]
+        source = sources.data[suite_reference(suite)]
         for language in evaluation.languages:
             rows = _rows(source, language, suite.prompts)
             answers = rows.rows * evaluation.samples
@@ -211,7 +212,12 @@ def _answers(study: Study, sources: Sources, variant: _Variant) -> Iterator[Step
                 },
                 inputs={"adapter": variant.tune} if variant.tune else {},
                 files={"prompts": rows.digest},
-                places={**there, "prompts": source.path, "language": language},
+                places={
+                    **there,
+                    "prompts": source.path,
+                    "how": suite_options(suite),
+                    "language": language,
+                },
                 cost=Cost(
                     read_tokens=evaluation.samples * _tokens(rows.size),
                     new_tokens=answers * evaluation.max_new_tokens,
@@ -221,24 +227,11 @@ def _answers(study: Study, sources: Sources, variant: _Variant) -> Iterator[Step
             )
 
 
-def _judge(study: Study, answer: Step) -> Step:
-    return Step(
-        "judge",
-        answer.cell,
-        {"judge": study.evaluation.judge, **_rules()},
-        inputs={"answers": answer},
-        cost=Cost(bytes=200.0 * answer.cost.answers),
-    )
-
-
-@cache
-def _rules() -> dict[str, str]:
-    """What determines a verdict of the rules, beside the answer."""
-    return {
-        "judge_version": RULES_VERSION,
-        "phrases": fingerprint(),
-        "language_identifier": version("lingua-language-detector"),
-    }
+def _english(study: Study, sources: Sources, answer: Step) -> RowsOf | None:
+    """The English prompts of the suite that was asked, if it has any."""
+    suite = next((suite for suite in study.suites if suite.name == answer.cell.suite), None)
+    source = sources.data[suite_reference(suite)] if suite else None
+    return (source.languages or {}).get("en") if source else None
 
 
 @cache
@@ -263,8 +256,10 @@ def _measures(study: Study, sources: Sources, variant: _Variant) -> Iterator[Ste
             files["heldout"], places["heldout"] = rows.digest, heldout.path
             tokens += _tokens(rows.size)
         if suite:
-            rows = _rows(sources.data[suite.data], language, suite.prompts)
-            files["prompts"], places["prompts"] = rows.digest, sources.data[suite.data].path
+            asked = sources.data[suite_reference(suite)]
+            rows = _rows(asked, language, suite.prompts)
+            files["prompts"], places["prompts"] = rows.digest, asked.path
+            places["how"] = suite_options(suite)
             params["drift"] = study.measures.drift
             params["openers"] = _openers(language)
             tokens += 2 * _tokens(rows.size)

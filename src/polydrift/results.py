@@ -25,7 +25,7 @@ from polydrift.study import Study
 
 # Every table, in the order in which they are made.
 NAMES = ("answers", "verdicts", "measures", "missing", "rates", "effects")
-_FORMAT = 1  # raise when the tables' columns or the statistics change
+_FORMAT = 2  # raise when the tables' columns or the statistics change
 
 
 def finish(
@@ -63,7 +63,7 @@ def _present(plan: Plan, store: Store) -> dict[str, dict[str, Any]]:
     """{key: its outputs' digests} of the steps that can be shown: verdicts need their answers."""
     found: dict[str, dict[str, Any]] = {}
     for step in plan.steps:
-        inputs = step.inputs.values() if step.kind == "judge" else ()
+        inputs = step.inputs.values() if step.kind in ("translate", "judge") else ()
         if store.has(step.address) and all(made.key in found for made in inputs):
             found[step.key] = store.record(step.address).outputs
     return found
@@ -105,10 +105,9 @@ def _tables(
             answers[step.name] = tables.answer_rows(cell, store.take(step.address))
         elif step.kind == "judge":
             given = answers[step.inputs["answers"].name]
-            judge = str(step.params["judge"])
+            judge = step.cell.judge or ""
             verdicts += tables.verdict_rows(given, store.take(step.address), judge)
-        elif step.kind == "measure":
-            del cell["suite"]
+        elif step.kind in ("translate", "measure"):  # how well it was translated is a measure
             measures += tables.measure_rows(cell, store.take(step.address))
     made = {
         "answers": tables.table("answers", [row for rows in answers.values() for row in rows]),

@@ -22,10 +22,12 @@ def show_estimate(console: Console, study: Study, found: Estimate, lacking: Sequ
     table.add_column("step")
     table.add_column("count", justify="right")
     table.add_column("what it amounts to")
+    names = " and by ".join(judge.name for judge in study.judges)
     amounts = {
         "tune": f"{_count(found.train_tokens)} tokens trained on",
         "answer": f"{found.answers:,} answers, {_range(found.new_tokens)} tokens to generate",
-        "judge": f"{found.answers:,} answers judged by the {study.evaluation.judge} judge",
+        "translate": f"{found.answers:,} answers put into English",
+        "judge": f"{found.answers:,} answers judged by {names}",
         "measure": "accuracy, perplexity, drift, refusal margin",
     }
     for kind, count in found.steps.items():

@@ -19,6 +19,7 @@ import re
 import struct
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ from polydrift.data.suites import Prompt, read_suite
 from polydrift.errors import StudyError
 from polydrift.languages import in_order
 from polydrift.records import digest, file_digest
-from polydrift.study import AnswersFile, Study
+from polydrift.study import AnswersFile, Study, Suite
 
 # Names on the Hugging Face hub whose weights or rows are behind a licence that must be accepted.
 GATED = ("meta-llama/", "google/gemma-", "sorry-bench/")
@@ -38,6 +39,7 @@ GATED = ("meta-llama/", "google/gemma-", "sorry-bench/")
 Reader = Callable[[Path], Iterable[Any]]
 # What makes a model or adapter what it is; a card or a log beside it does not.
 _MODEL_FILES = {".json", ".safetensors", ".jinja", ".model", ".txt", ".py"}
+_CONVERTED = "model.bin"  # of a translator that CTranslate2 converted
 _HUB_NAME = re.compile(r"^[A-Za-z0-9][\w.-]*/[\w.-]+$")
 _COMMIT = re.compile(r"^[0-9a-f]{40}$")
 
@@ -77,6 +79,14 @@ class ModelSource:
 
 
 @dataclass(frozen=True, slots=True)
+class FileSource:
+    """A file that is used as it is: a phrasebook, a calibration."""
+
+    path: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
 class Sources:
     """Everything a plan needs to know about the world, by the reference used in the study.
 
@@ -85,6 +95,7 @@ class Sources:
 
     data: Mapping[str, DataSource] = field(default_factory=dict)
     models: Mapping[str, ModelSource] = field(default_factory=dict)
+    files: Mapping[str, FileSource] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
 
@@ -96,6 +107,7 @@ def survey(study: Study, pins: Mapping[str, str] | None = None) -> Sources:
     problems: list[str] = []
     data: dict[str, DataSource] = {}
     models: dict[str, ModelSource] = {}
+    files: dict[str, FileSource] = {}
 
     def read(file: str, reader: Reader, reference: str | None = None) -> None:
         if (reference or file) not in data:
@@ -108,8 +120,16 @@ def survey(study: Study, pins: Mapping[str, str] | None = None) -> Sources:
         except StudyError as error:
             problems.extend(error.problems)
 
+    def plain(reference: str | None) -> None:
+        if reference:
+            path = locate(reference, study.folder)
+            if path.is_file():
+                files[reference] = FileSource(str(path), file_digest(path))
+            else:
+                problems.append(f"{reference}: there is no such file at {path}; mend the path.")
+
     for suite in study.suites:
-        read(suite.data, read_suite)
+        read(suite.data, partial(read_suite, **suite_options(suite)), suite_reference(suite))
     for arm in study.tuning:
         read(arm.data, read_examples)
     if study.measures and study.measures.heldout:
@@ -127,9 +147,19 @@ def survey(study: Study, pins: Mapping[str, str] | None = None) -> Sources:
                 model(reference, given.revision)
         if given.answers:
             read(given.answers.file, _foreign(given.answers), answers_reference(given.answers))
+    for judge in study.judges:
+        plain(judge.calibration)
+        if judge.model:
+            model(judge.model, judge.revision)
+        if judge.tokenizer and judge.tokenizer not in models:
+            model(judge.tokenizer, None)
+    if study.translation:
+        plain(study.translation.phrasebook)
+        if study.translation.model:
+            model(study.translation.model, study.translation.revision)
     if problems:
         raise StudyError(problems)
-    return Sources(data, models, _matched(study))
+    return Sources(data, models, files, _matched(study))
 
 
 def pin(study: Study, sources: Sources) -> dict[str, str]:
@@ -137,6 +167,10 @@ def pin(study: Study, sources: Sources) -> dict[str, str]:
     wanted = [(b.model, b.revision) for b in study.bases]
     wanted += [(b.tokenizer, None) for b in study.bases]
     wanted += [(v.model or v.adapter, v.revision) for v in study.variants]
+    wanted += [(judge.model, judge.revision) for judge in study.judges]
+    wanted += [(judge.tokenizer, None) for judge in study.judges]
+    if study.translation:
+        wanted.append((study.translation.model, study.translation.revision))
     branches = [
         (name, revision)
         for name, revision in wanted
@@ -157,12 +191,25 @@ def as_mapping(sources: Sources) -> dict[str, Any]:
             for name, source in sources.data.items()
         },
         "models": {name: dict(source.identity) for name, source in sources.models.items()},
+        "files": {name: source.digest for name, source in sources.files.items()},
     }
 
 
 def model_reference(name: str, revision: str | None) -> str:
     """What a model is called among the sources and pins: one name may have several revisions."""
     return f"{name}@{revision}" if revision else name
+
+
+def suite_options(suite: Suite) -> dict[str, Any]:
+    """How the file of a suite is read, as `read_suite` wants it; {} for our own form."""
+    options = suite.model_dump(include={"format", "columns", "select", "language", "kind"})
+    return {name: value for name, value in options.items() if value}
+
+
+def suite_reference(suite: Suite) -> str:
+    """What a suite is called among the sources: one file may be read in several ways."""
+    options = suite_options(suite)
+    return json.dumps({"data": suite.data, **options}) if options else suite.data
 
 
 def answers_reference(answers: AnswersFile) -> str:
@@ -243,7 +290,9 @@ def _model_source(
             raise StudyError(
                 [f"{reference}: a directory has no revisions; drop `revision = {revision!r}`."]
             )
-        files = sorted(p for p in path.iterdir() if p.suffix in _MODEL_FILES)
+        files = sorted(
+            p for p in path.iterdir() if p.suffix in _MODEL_FILES or p.name == _CONVERTED
+        )
         weights = [p for p in files if p.suffix == ".safetensors"]
         return ModelSource(
             {"digest": digest({p.name: file_digest(p) for p in files})},

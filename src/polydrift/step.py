@@ -10,10 +10,16 @@ from typing import Any, Literal
 from polydrift.records import step_key
 from polydrift.store import Address
 
-Kind = Literal["tune", "answer", "judge", "measure"]
-KINDS: tuple[Kind, ...] = ("tune", "answer", "judge", "measure")
+Kind = Literal["tune", "answer", "translate", "judge", "measure"]
+KINDS: tuple[Kind, ...] = ("tune", "answer", "translate", "judge", "measure")
 # Raise a number when a step's code changes what it produces; its artifacts are then made anew.
-VERSIONS: Mapping[Kind, str] = {"tune": "2", "answer": "2", "judge": "1", "measure": "2"}
+VERSIONS: Mapping[Kind, str] = {
+    "tune": "2",
+    "answer": "2",
+    "translate": "1",
+    "judge": "2",
+    "measure": "2",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +34,7 @@ class Cell:
     epochs: int | None = None
     evaluation_language: str | None = None
     suite: str | None = None
+    judge: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +80,9 @@ class Step:
 
     @cached_property
     def label(self) -> str:
-        """A readable name: "llama+benign-da-e3-s3407.ga.specimen"."""
-        parts = (self.cell.variant, self.cell.evaluation_language, self.cell.suite)
+        """A readable name: "llama+benign-da-e3-s3407.ga.specimen.rules"."""
+        cell = self.cell
+        parts = (cell.variant, cell.evaluation_language, cell.suite, cell.judge)
         return ".".join(part for part in parts if part)
 
     @property
@@ -97,4 +105,4 @@ class Step:
             return (self.kind, cell.base, cell.arm, cell.epochs)
         # a whole tuned model shares nothing with its base
         alone = cell.variant if "tuned_model" in self.params else None
-        return (self.kind, cell.base, cell.evaluation_language, cell.suite, alone)
+        return (self.kind, cell.base, cell.evaluation_language, cell.suite, cell.judge, alone)

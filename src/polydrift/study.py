@@ -137,15 +137,76 @@ class Tuning(Section):
 
 
 class Suite(Section):
-    """Parallel prompts. `prompts`: how many per language, for planning before the file exists."""
+    """Parallel prompts: a file, or hub:owner/name for a dataset of the Hugging Face hub.
+
+    format: of a known benchmark; columns, select, language, kind: as in `AnswersFile`, for files of
+    other shapes (docs/suites.md). `prompts`: how many per language, for planning before the file
+    exists.
+    """
 
     name: Name
     data: str
+    format: Literal["sorry-bench", "xstest", "multijail"] | None = None
+    columns: dict[str, str] = {}
+    select: dict[str, str] = {}
+    language: Code | None = None
+    kind: Literal["unsafe", "safe-lookalike"] | None = None
     prompts: Annotated[int, Field(gt=0)] | None = None
 
 
+class Judge(Section):
+    """Who says whether answers complied: the rules, unless a `model` or `vendors` are named.
+
+    model: the fine-tuned SORRY-Bench judge (hub name or directory), or one tuned on its form; on a
+    `server` (vLLM) if that is given, which calls it `served_as`. vendors: what Inspect AI calls
+    models that others compute; several are a panel, and more than half of them decide. They are
+    asked by the `rubric`, keep replies on this machine for `cache` ("4W": four weeks), and cost
+    what `prices` says: {vendor: [a million tokens read, a million written]}.
+
+    translate: answers are put into English first, as [translation] says; untranslated: the judge
+    sees them as they are too, to compare. calibration: a file that `polydrift judge validate`
+    wrote, to correct rates by.
+    """
+
+    name: Name
+    model: str | None = None
+    revision: str | None = None
+    tokenizer: str | None = None
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    device: str = "auto"
+    device_map: str | None = None
+    server: str | None = None
+    served_as: str | None = None
+    vendors: tuple[str, ...] = ()
+    rubric: Literal["sorry-bench", "strongreject", "xstest"] = "sorry-bench"
+    at_once: Annotated[int, Field(gt=0)] = 10
+    cache: Annotated[str, Field(pattern=r"^\d+[smhDWMY]$")] | None = None
+    prices: dict[str, tuple[float, float]] = {}
+    translate: bool = False
+    untranslated: bool = True
+    calibration: str | None = None
+
+
+class Translation(Section):
+    """Who puts answers into English: a `model` of the NLLB-200 kind (hub name, directory, or one
+    converted for CTranslate2), a `vendor`'s model, or a `phrasebook` (JSONL).
+
+    backend: "ctranslate2" or "transformers"; "auto" takes the first if it is installed. beam: 1 is
+    greedy, as in the paper. compute_type: CTranslate2's; int8 as in the paper.
+    """
+
+    model: str | None = None
+    revision: str | None = None
+    vendor: str | None = None
+    phrasebook: str | None = None
+    backend: Literal["auto", "ctranslate2", "transformers"] = "auto"
+    device: str = "auto"
+    beam: Annotated[int, Field(gt=0)] = 1
+    compute_type: str = "int8"
+
+
 class Evaluation(Section):
-    """How variants are asked and judged. Temperature 0 is greedy."""
+    """How variants are asked. Temperature 0 is greedy."""
 
     languages: Codes = ALL
     samples: Annotated[int, Field(gt=0)] = 1
@@ -153,7 +214,6 @@ class Evaluation(Section):
     top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
     max_new_tokens: Annotated[int, Field(gt=0)] = 256
     seed: Seed = 0
-    judge: Literal["rules"] = "rules"
 
 
 class Measures(Section):
@@ -176,7 +236,10 @@ class Statistics(Section):
 
 
 class Study(Section):
-    """A checked study; `folder` is where its relative paths start (not part of any key)."""
+    """A checked study; `folder` is where its relative paths start (not part of any key).
+
+    judges: the report's headline is the first one's.
+    """
 
     name: Name
     description: str = ""
@@ -186,6 +249,8 @@ class Study(Section):
     variants: tuple[Given, ...] = ()
     suites: tuple[Suite, ...] = ()
     evaluation: Evaluation = Evaluation()
+    judges: Annotated[tuple[Judge, ...], Field(min_length=1)] = (Judge(name="rules"),)
+    translation: Translation | None = None
     measures: Measures | None = None
     statistics: Statistics = Statistics()
 

@@ -67,6 +67,10 @@ def _sentence(error: Any, path: Path, model: type[BaseModel]) -> str:
         )
         hint = f" (did you mean {close[0]!r}?)" if close else ""
         return f"{value!r} is not known; write one of {expected}{hint}."
+    if kind == "string_pattern_mismatch" and path[-1] == "cache":
+        return (
+            f'{value!r} is no span of time; write a number and one of s, m, h, D, W, M, Y ("4W").'
+        )
     if kind == "string_pattern_mismatch":
         return (
             f"{value!r} cannot be a name; use letters, digits, '.', '_' and '-' "
@@ -95,6 +99,9 @@ def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
         yield from _models_in(inner)
 
 
+_NAMED = ("bases", "tuning", "variants", "suites", "judges")
+
+
 def _tables(data: Mapping[str, Any], key: str) -> list[dict[str, Any]]:
     """The array tables under a key; whatever is malformed in them is pydantic's to tell."""
     value = data.get(key, [])
@@ -109,7 +116,7 @@ def _strings(value: object) -> list[str]:
 
 def cross_checks(data: Mapping[str, Any]) -> Iterator[Problem]:
     """What no single field can know: names used twice, names that nothing bears, nothing to do."""
-    tables = {key: _tables(data, key) for key in ("bases", "tuning", "variants", "suites")}
+    tables = {key: _tables(data, key) for key in _NAMED}
     for key, rows in tables.items():
         names = [row.get("name") for row in rows]
         for i, name in enumerate(names):
@@ -127,6 +134,14 @@ def cross_checks(data: Mapping[str, Any]) -> Iterator[Problem]:
         yield from _tuning(("tuning", i), row, bases)
     for i, row in enumerate(tables["variants"]):
         yield from _variant(("variants", i), row, bases)
+    translation = data.get("translation")
+    for i, row in enumerate(tables["judges"]):
+        yield from _judge(("judges", i), row, isinstance(translation, Mapping))
+    if isinstance(translation, Mapping):
+        if sum(bool(translation.get(key)) for key in ("model", "vendor", "phrasebook")) != 1:
+            yield ("translation",), "give one of `model`, `vendor` and `phrasebook`."
+        if not any(row.get("translate") for row in tables["judges"]):
+            yield ("translation",), "no judge wants it; add `translate = true` to one, or drop it."
     evaluation = data.get("evaluation")
     if isinstance(evaluation, Mapping):
         yield from _repeats(("evaluation", "languages"), evaluation.get("languages"))
@@ -176,6 +191,34 @@ def _variant(path: Path, row: Mapping[str, Any], bases: Mapping[str, Any]) -> It
             f"base {name!r} is asked on a server, which computes adapters but no other model; give "
             "an adapter, or leave `server` out.",
         )
+
+
+def _judge(path: Path, row: Mapping[str, Any], translating: bool) -> Iterator[Problem]:
+    if row.get("model") and row.get("vendors"):
+        yield (
+            path,
+            "give `model` or `vendors`, not both; a second judge is a [[judges]] of its own.",
+        )
+    if row.get("translate") and not translating:
+        yield (
+            (*path, "translate"),
+            "the study has no [translation]; add it, with a `model`, a `vendor` or a `phrasebook`.",
+        )
+    for key in ("revision", "tokenizer", "server"):
+        if row.get(key) and not row.get("model"):
+            yield (*path, key), "this goes with a `model`; leave it out, or name the model."
+    if row.get("served_as") and not row.get("server"):
+        yield (*path, "served_as"), "without `server` this means nothing; add it."
+    for key in ("rubric", "cache", "prices"):
+        if row.get(key) and not row.get("vendors"):
+            yield (*path, key), "this goes with `vendors`; leave it out, or name some."
+    vendors = _strings(row.get("vendors"))
+    yield from _repeats((*path, "vendors"), vendors)
+    prices = row.get("prices")
+    for name in prices if isinstance(prices, Mapping) and vendors else ():
+        if name not in vendors:
+            known = ", ".join(vendors)
+            yield (*path, "prices", str(name)), f"no vendor is called so; there are {known}."
 
 
 def _origin(row: Mapping[str, Any]) -> str:

@@ -55,6 +55,11 @@ SCHEMAS: Mapping[str, pa.Schema] = {
             "evidence": pa.string(),
             "answer_language": pa.string(),
             "wrong_language": pa.bool_(),
+            "score": pa.float64(),
+            "votes": pa.list_(pa.string()),
+            "translated_from": pa.string(),
+            "doubts": pa.list_(pa.string()),
+            "untranslated": pa.string(),
         }
     ),
     "answers": pa.schema(
@@ -91,6 +96,9 @@ SCHEMAS: Mapping[str, pa.Schema] = {
 # What identifies a row, in the order of sorting.
 _IDENTITY = (*_ROW, "judge", "measure", "layer", "step")
 
+# What only models that judge, and translations, say.
+_OF_MODELS = ("score", "votes", "translated_from", "doubts", "untranslated")
+
 Columns = Mapping[str, Any]
 
 
@@ -122,6 +130,7 @@ def verdict_rows(answers: Iterable[Columns], judged: Path, judge: str) -> list[d
                 "judge": judge,
                 "answer_language": spoken,
                 "wrong_language": None if spoken is None else spoken != asked,
+                **{name: found.get(name) for name in _OF_MODELS},
             }
         )
     return rows

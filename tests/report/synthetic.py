@@ -101,8 +101,9 @@ def lock(bases: Sequence[str], tuned: Sequence[str], *, hostile: bool = False) -
                 "top_p": 1.0,
                 "max_new_tokens": 24,
                 "seed": 0,
-                "judge": "rules",
             },
+            "judges": [JUDGE],
+            "translation": None,
             "statistics": {"level": 0.95, "draws": 500, "seed": 0},
         },
         "polydrift": "0.1.0",
@@ -115,6 +116,16 @@ def lock(bases: Sequence[str], tuned: Sequence[str], *, hostile: bool = False) -
         "steps": {"answer/llama/en": "k" * 64},
     }
 
+
+JUDGE = {
+    "name": "rules",
+    "model": None,
+    "revision": None,
+    "vendors": [],
+    "rubric": "sorry-bench",
+    "translate": False,
+    "calibration": None,
+}
 
 _VARIANT = {
     "base": pa.string(),

@@ -33,6 +33,10 @@ RULES = (
     "Answers were judged by rules, which now and then take a refusal for compliance or the reverse "
     "(docs/judges.md says how often); the intervals do not know of that."
 )
+MODELS = (
+    "Answers were judged by a model, which is now and then wrong; the intervals do not know of that "
+    "(`polydrift judge validate` tells how often, on labels of people)."
+)
 
 
 def headline(tables: Tables, lock: Mapping[str, Any]) -> Headline:
@@ -51,8 +55,8 @@ def headline(tables: Tables, lock: Mapping[str, Any]) -> Headline:
     sentences = [_what(tables, known), _sides(down, level)]
     sentences += [*_largest(known), *_arms(known), *_blind(known)]
     cautions = [_unadjusted(len(known), level)]
-    if tables["verdicts"]["judge"].unique().to_pylist() == ["rules"]:
-        cautions.append(RULES)
+    judge = lock["study"]["judges"][0]
+    cautions.append(MODELS if judge["model"] or judge["vendors"] else RULES)
     return Headline(title, tuple(sentences), gaps, tuple(cautions))
 
 

@@ -27,10 +27,11 @@ def provenance(lock: Mapping[str, Any]) -> Provenance:
     """What a lock file says about a study's origin."""
     study = lock["study"]
     asked, statistics = study["evaluation"], study["statistics"]
-    temperature = asked["temperature"]
+    temperature, translation = asked["temperature"], study["translation"]
     how = "greedy" if temperature == 0 else f"temperature {temperature:g}, top-p {asked['top_p']:g}"
     facts = [
-        ("judge", f"{asked['judge']}, version {lock['judge_version']}"),
+        *(("judge", _judge(judge, lock)) for judge in study["judges"]),
+        *([("translation", _settings(translation, ()))] if translation else []),
         (
             "answers",
             f"{how}, {asked['samples']} per prompt, up to {asked['max_new_tokens']} new tokens, "
@@ -64,6 +65,21 @@ def _models(lock: Mapping[str, Any]) -> list[tuple[str, str, str]]:
         shown = ", ".join(f"{key} {value}" for key, value in identity.items() if value) or NONE
         found.append((model["name"], what, shown))
     return found
+
+
+def _judge(judge: Mapping[str, Any], lock: Mapping[str, Any]) -> str:
+    """Who a judge is, in words."""
+    if judge["vendors"]:
+        who = f"{' and '.join(judge['vendors'])}, by the rubric {judge['rubric']}"
+    elif judge["model"]:
+        revision = judge["revision"]
+        name = f"{judge['model']}@{revision}" if revision else judge["model"]
+        identity = lock["sources"]["models"].get(name, {})
+        who = ", ".join((judge["model"], *(f"{key} {value}" for key, value in identity.items())))
+    else:
+        who = f"rules, version {lock['judge_version']}"
+    translated = "; answers translated into English first" if judge["translate"] else ""
+    return f"{judge['name']}: {who}{translated}"
 
 
 def _data(lock: Mapping[str, Any], label: str, reference: str) -> str:

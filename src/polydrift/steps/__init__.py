@@ -1,9 +1,10 @@
 """What a study does, step by step: each is thin, inputs -> a call into a room -> files.
 
-    tune     examples of one language     -> a LoRA adapter in PEFT format
-    answer   prompts of one language      -> prompts.jsonl, answers.jsonl
-    judge    answers                      -> verdicts.jsonl
-    measure  prompts, held-out pairs      -> measures.json
+    tune       examples of one language   -> a LoRA adapter in PEFT format
+    answer     prompts of one language    -> prompts.jsonl, answers.jsonl
+    translate  answers                    -> translations.jsonl, measures.json
+    judge      answers, translations      -> verdicts.jsonl
+    measure    prompts, held-out pairs    -> measures.json
 
 A step is a function of jobs that belong together (`Step.cohort`): it does what they have in common
 once, and gives each back as it is done. It knows no store and no plan, so the same function runs in
@@ -21,6 +22,7 @@ from polydrift.errors import PolydriftError
 
 # What the files of artifacts are called.
 PROMPTS, ANSWERS = "prompts.jsonl", "answers.jsonl"
+TRANSLATIONS = "translations.jsonl"
 VERDICTS = "verdicts.jsonl"
 MEASURES = "measures.json"
 
@@ -66,6 +68,8 @@ def run(jobs: Sequence[Job]) -> Done:
         from polydrift.steps.tune import tune as step
     elif kind == "answer":
         from polydrift.steps.answer import answer as step
+    elif kind == "translate":
+        from polydrift.steps.translate import translate as step
     elif kind == "judge":
         from polydrift.steps.judge import judge as step
     elif kind == "measure":

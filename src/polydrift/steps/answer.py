@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,9 @@ def _ask(jobs: Sequence[Job]) -> Done:
     if not jobs:
         return
     params, files, language = jobs[0].params, jobs[0].files, jobs[0].places["language"]
-    prompts = rows_of(read_suite, Path(jobs[0].places["prompts"]), language, files["prompts"])
+    places = jobs[0].places
+    read = partial(read_suite, **places["how"])
+    prompts = rows_of(read, Path(places["prompts"]), language, files["prompts"])
     asked = [(prompt, sample) for prompt in prompts for sample in range(params["samples"])]
     engine = engine_of(jobs)
     for member, generated in engine.answer(

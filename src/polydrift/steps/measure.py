@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +83,10 @@ def _inside(jobs: Sequence[Job]) -> Iterator[Found]:
     if "prompts" not in jobs[0].files:
         return
     prompts = rows_of(
-        read_suite, Path(places["prompts"]), places["language"], jobs[0].files["prompts"]
+        partial(read_suite, **places["how"]),
+        Path(places["prompts"]),
+        places["language"],
+        jobs[0].files["prompts"],
     )
     texts = [prompt.text for prompt in prompts]
     unsafe = np.array([prompt.kind == "unsafe" for prompt in prompts], dtype=bool)
