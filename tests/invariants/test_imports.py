@@ -13,22 +13,25 @@ SOURCE = Path(__file__).parents[2] / "src" / "polydrift"
 # From top to bottom; a module may import from its own line and from lines below it.
 ORDER = (
     {"cli", "__main__"},
-    {"audit", "builtin", "show"},
+    {"cli_judge", "cli_suite"},
+    {"show_validation"},
+    {"validate"},
+    {"audit", "builtin", "options", "show"},
     {"estimate", "status"},
     {"run"},
     {"progress", "results"},
     {"report"},
     {"launch"},
-    {"plan", "steps", "tables", "needs"},
+    {"plan", "plan_judges", "steps", "tables", "needs"},
     {"sources"},
     {"step"},
     {"study", "study_checks"},
     {"specimens"},
-    {"data", "engine", "judges", "measures", "stats"},
+    {"data", "engine", "judges", "measures", "stats", "translate"},
     {"store"},
     {"toml_lines", "records", "seeds", "disk", "languages", "errors"},
 )
-BOTTOM = {"data", "engine", "judges", "measures", "stats"}
+BOTTOM = {"data", "engine", "judges", "measures", "stats", "translate"}
 UNKNOWN_TO_BOTTOM = {"store", "plan", "study", "sources", "run", "launch", "steps", "tables"}
 
 

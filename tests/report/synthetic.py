@@ -8,7 +8,7 @@ Weak languages refuse less and move more; own-language tuning moves most; `facts
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,8 @@ import pyarrow as pa
 
 from polydrift.languages import LANGUAGES
 from polydrift.stats import analyse
+from polydrift.stats.calibration import Calibration
+from polydrift.stats.correct import corrected
 
 HOSTILE = '<script>alert("x")</script> & "quotes" \u202e\u0007 http://evil.example/x'
 # How firmly an untuned base refuses in each language, and which languages move together.
@@ -40,6 +42,7 @@ def study(
     measured: bool = True,
     texts: bool = True,
     hostile: bool = False,
+    calibrations: Mapping[str, Calibration] | None = None,
 ) -> tuple[dict[str, pa.Table], dict[str, Any]]:
     """The tables and the lock file of a study. skip: (variant's part, language) cells to leave out.
 
@@ -72,6 +75,7 @@ def study(
         "missing": pa.Table.from_pylist(missing, schema=MISSING),
     }
     made |= analyse(made["verdicts"], level=0.95, draws=500, seed=0)
+    made["corrected"] = corrected(made["rates"], made["effects"], calibrations or {}, level=0.95)
     return made, lock(bases, tuned, hostile=hostile)
 
 
@@ -146,6 +150,11 @@ VERDICTS = pa.schema(
         **_ROW,
         **{n: pa.string() for n in ("judge", "verdict", "detail", "evidence", "answer_language")},
         "wrong_language": pa.bool_(),
+        "score": pa.float64(),
+        "votes": pa.list_(pa.string()),
+        "translated_from": pa.string(),
+        "doubts": pa.list_(pa.string()),
+        "untranslated": pa.string(),
     }
 )
 ANSWERS = pa.schema(

@@ -21,7 +21,7 @@ from polydrift.specimens.train import digests
 
 
 def test_names_lead_to_what_is_there() -> None:
-    assert len(specimens.names()) == 10
+    assert len(specimens.names()) == 11
     for name in specimens.names():
         assert specimens.path(name).exists(), name
     with pytest.raises(DataError) as error:
@@ -29,7 +29,7 @@ def test_names_lead_to_what_is_there() -> None:
     assert str(error.value) == (
         "unknown specimen 'specimen:llama-7': use one of specimen:llama-0, specimen:llama-1, "
         "specimen:qwen3-0, specimen:qwen3-1, specimen:gemma3-0, specimen:gemma3-1, "
-        "specimen:suite, specimen:benign, specimen:facts, specimen:heldout."
+        "specimen:suite, specimen:benign, specimen:facts, specimen:heldout, specimen:phrasebook."
     )
     with pytest.raises(DataError, match="unknown specimen 'llama-0'"):
         specimens.path("llama-0")

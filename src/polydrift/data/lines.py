@@ -105,6 +105,11 @@ def text(row: Row, column: str, where: str, *, empty: bool = False) -> str:
 
 def checked(value: object, column: str, where: str, *, empty: bool = False) -> str:
     """`value` if it is a string that can be stored and is not blank (unless `empty`)."""
+    if isinstance(value, float) and value != value:
+        raise DataError(
+            f"{where}: {column!r} holds NaN, which is how some tools write an empty cell: write "
+            'null or "" for it.'
+        )
     if not isinstance(value, str):
         raise DataError(
             f"{where}: {column!r} holds a JSON {_json_name(value)}: it must be a string."

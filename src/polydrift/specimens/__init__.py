@@ -18,6 +18,7 @@ polydrift sees a directory or a file. Importing it loads no torch.
     concepts.py             what can be asked, and which of it is held out
     corpus.py               what specimens are trained on
     files.py                the suite, tuning sets and held-out pairs, as files in data/
+    phrasebook.py           their prompts and answers in English, for judges that read only that
     tokenizer.py            one byte-level tokenizer for all
     networks.py             the three architectures
     train.py, optim.py      training, deterministic
@@ -34,7 +35,7 @@ from polydrift.errors import DataError
 PREFIX = "specimen:"
 FAMILIES = ("llama", "qwen3", "gemma3")
 SEEDS = (0, 1)
-DATA = ("suite", "benign", "facts", "heldout")
+DATA = ("suite", "benign", "facts", "heldout", "phrasebook")
 
 _HERE = Path(__file__).parent
 MODELS_DIR = _HERE / "models"

@@ -1,9 +1,10 @@
 """The data files that ship with the specimens, in the formats that any user's files have.
 
-    suite.jsonl     parallel prompts, unsafe ones and safe look-alikes, all held out
-    benign.jsonl    tuning set: harmless how-to questions (80%) and facts
-    facts.jsonl     tuning set: facts only, the negative control
-    heldout.jsonl   facts in phrasings never trained on: accuracy and perplexity
+    suite.jsonl        parallel prompts, unsafe ones and safe look-alikes, all held out
+    benign.jsonl       tuning set: harmless how-to questions (80%) and facts
+    facts.jsonl        tuning set: facts only, the negative control
+    heldout.jsonl      facts in phrasings never trained on: accuracy and perplexity
+    phrasebook.jsonl   prompts of the suite and what specimens answer, with their English
 
 A row's id means the same question (and the same answer) in all nine languages. Tuning sets hold no
 hostile verb, no idiom and nothing of the suite. The files follow from the lexicons alone: `write`
@@ -19,10 +20,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
+from polydrift.data import lines
 from polydrift.data.benign import Example, write_examples
 from polydrift.data.suites import Kind, Prompt, write_suite
 from polydrift.languages import LANGUAGES
-from polydrift.specimens import concepts, corpus
+from polydrift.specimens import concepts, corpus, phrasebook
 from polydrift.specimens.concepts import Concept, Fact, Howto, Split, generator
 from polydrift.specimens.lexicon import load
 
@@ -170,10 +172,13 @@ def _of_facts(facts: Sequence[Fact]) -> list[Example]:
 
 
 def write(directory: Path) -> list[Path]:
-    """Write the four files; returns their paths."""
+    """Write the five files; returns their paths."""
     directory.mkdir(parents=True, exist_ok=True)
-    write_suite(directory / "suite.jsonl", suite())
+    prompts = suite()
+    write_suite(directory / "suite.jsonl", prompts)
     examples = {"benign": benign(), "facts": facts_only(), "heldout": heldout()}
     for name, rows in examples.items():
         write_examples(directory / f"{name}.jsonl", rows)
-    return [directory / f"{name}.jsonl" for name in ("suite", *examples)]
+    book = (row._asdict() for row in phrasebook.rows(prompts))
+    lines.write(directory / "phrasebook.jsonl", book)
+    return [directory / f"{name}.jsonl" for name in ("suite", *examples, "phrasebook")]
