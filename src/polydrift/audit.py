@@ -21,12 +21,18 @@ from polydrift.study import Study, check
 
 
 def of_answers(
-    files: Sequence[Path], how: Mapping[str, Any], *, by: str | None = None, base: str | None = None
+    files: Sequence[Path],
+    how: Mapping[str, Any],
+    *,
+    by: str | None = None,
+    base: str | None = None,
+    judging: Mapping[str, Any] | None = None,
 ) -> Study:
     """A study of answers: the first file is the base's, the others are its variants'.
 
     how: columns, select, language, kind, as in `study.AnswersFile`. by: with a single file, the
     column that tells models apart; base: which of its values is the base (default: the first).
+    judging: the study's sections `judges` and `translation` (`options.judges`).
     """
     if by:
         if len(files) != 1:
@@ -64,15 +70,24 @@ def of_answers(
                 {"name": name, "base": names[0], "answers": answers}
                 for name, answers in zip(names[1:], given[1:], strict=True)
             ],
+            **(judging or {}),
         },
         source="audit",
     )
 
 
-def of_models(base: str, tuned: Sequence[str], suite: str, settings: Mapping[str, Any]) -> Study:
+def of_models(
+    base: str,
+    tuned: Sequence[str],
+    suite: str,
+    settings: Mapping[str, Any],
+    *,
+    judging: Mapping[str, Any] | None = None,
+) -> Study:
     """A study of adapters or whole models, in directories or on the hub.
 
-    settings: the study's `evaluation` section; its languages default to the suite's.
+    settings: the study's `evaluation` section; its languages default to the suite's. judging: its
+    sections `judges` and `translation` (`options.judges`).
     """
     names = _names([Path(name).name for name in (base, *tuned)])
     variants = [
@@ -89,6 +104,7 @@ def of_models(base: str, tuned: Sequence[str], suite: str, settings: Mapping[str
             "suites": [{"name": "suite", "data": _absolute(suite)}],
             "evaluation": {"languages": in_order(asked), **settings},
             "measures": {},
+            **(judging or {}),
         },
         source="audit",
     )

@@ -15,6 +15,8 @@ from rich.console import Console
 from rich.markup import escape
 
 from polydrift import __version__
+from polydrift.cli_judge import app as judge_app
+from polydrift.cli_suite import app as suite_app
 from polydrift.errors import PolydriftError, StudyError
 from polydrift.specimens.cli import app as specimens_app
 from polydrift.study import Study, load
@@ -26,6 +28,8 @@ app = typer.Typer(
     help="Measures what fine-tuning a language model on harmless data in one language does to its "
     "safety in every language.",
 )
+app.add_typer(judge_app, name="judge")
+app.add_typer(suite_app, name="suite")
 app.add_typer(specimens_app, name="specimens")
 console = Console(soft_wrap=True, highlight=False)
 errors = Console(stderr=True, soft_wrap=True, highlight=False)
@@ -151,6 +155,27 @@ def audit(
     select: Annotated[
         list[str] | None, typer.Option(help="Use only rows where column=value; repeatable.")
     ] = None,
+    judge: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="rules, sorry-bench, model:DIRECTORY or a vendor's model (openai/gpt-4o-mini; "
+            "several joined by + are a panel); repeatable, the first one's verdicts lead."
+        ),
+    ] = None,
+    rubric: Annotated[
+        str | None, typer.Option(help="What vendors are asked: sorry-bench, strongreject, xstest.")
+    ] = None,
+    translate: Annotated[
+        str | None,
+        typer.Option(
+            help="Put answers into English before they are judged, by this NLLB model, "
+            "vendor:MODEL or phrasebook:FILE."
+        ),
+    ] = None,
+    calibration: Annotated[
+        str | None,
+        typer.Option(help="Correct rates by this file of `polydrift judge validate`."),
+    ] = None,
     max_new_tokens: Annotated[int, typer.Option(min=1, help="Length of answers.")] = 256,
     out: OutOption = None,
     workers: Workers = None,
@@ -159,8 +184,10 @@ def audit(
 ) -> None:
     """Compare tuned models with their base: their answers, or the models themselves."""
     from polydrift import audit as audits
+    from polydrift import options
 
     codes = language or []
+    who = options.judges(judge or [], rubric, translate, calibration)
     if answers and (tuned or suite):
         raise StudyError(
             ["--tuned and --suite go with models, not with --answers; leave them out."]
@@ -178,10 +205,11 @@ def audit(
             **({"language": codes[0]} if codes else {}),
             **({"kind": kind} if kind else {}),
         }
-        study = audits.of_answers(files or [], how, by=by, base=base)
+        study = audits.of_answers(files or [], how, by=by, base=base, judging=who)
     elif base and tuned and suite:
         asked = {"languages": codes} if codes else {}
-        study = audits.of_models(base, tuned, suite, {"max_new_tokens": max_new_tokens, **asked})
+        settings = {"max_new_tokens": max_new_tokens, **asked}
+        study = audits.of_models(base, tuned, suite, settings, judging=who)
     else:
         raise StudyError(
             ["give `--answers BASE.jsonl TUNED.jsonl`, or all of --base, --tuned and --suite."]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from polydrift.data.hub_data import PREFIX
 from polydrift.languages import in_order, language
 from polydrift.sources import Sources, answers_reference, suite_reference
 from polydrift.study import Study
@@ -17,7 +18,12 @@ def lacking(study: Study, sources: Sources) -> list[str]:
         wanted.setdefault(arm.data, set()).update(arm.languages)
     problems = _too_few(study, sources)
     for reference, source in sources.data.items():
-        if source.languages is None:
+        if source.languages is None and source.path.startswith(PREFIX):
+            problems.append(
+                f"{source.path}: is fetched from the hub when the study runs; for a gated one, "
+                "accept its licence on its page and set HF_TOKEN to your token."
+            )
+        elif source.languages is None:
             problems.append(
                 f"{source.path}: there is no such file (the study's {source.reference!r}); make "
                 "it, or mend the reference."

@@ -40,21 +40,7 @@ def judgements(
 def _translate(
     translation: Translation, sources: Sources, answer: Step, english: RowsOf | None
 ) -> Step:
-    params: dict[str, Any] = {"language_identifier": _identifier()}
-    places: dict[str, Any] = {}
-    if translation.phrasebook:
-        params["phrasebook"] = sources.files[translation.phrasebook].digest
-        places["phrasebook"] = sources.files[translation.phrasebook].path
-    elif translation.vendor:
-        params["vendor"] = translation.vendor
-    else:
-        assert translation.model
-        model = sources.models[model_reference(translation.model, translation.revision)]
-        params |= {
-            "model": dict(model.identity),
-            **translation.model_dump(include={"backend", "beam", "compute_type"}),
-        }
-        places |= _places(model, translation.device)
+    params, places = translator(translation, sources)
     shown = {key: answer.places[key] for key in ("prompts", "how") if key in answer.places}
     return Step(
         "translate",
@@ -67,8 +53,31 @@ def _translate(
     )
 
 
+def translator(translation: Translation, sources: Sources) -> tuple[dict[str, Any], dict[str, Any]]:
+    """(what identifies a translator, where and how it is asked)."""
+    params: dict[str, Any] = {"language_identifier": _identifier()}
+    places: dict[str, Any] = {}
+    if translation.phrasebook:
+        params["phrasebook"] = sources.files[translation.phrasebook].digest
+        places["phrasebook"] = sources.files[translation.phrasebook].path
+    elif translation.vendor:
+        params["vendor"] = translation.vendor
+    else:
+        assert translation.model
+        model = sources.models[model_reference(translation.model, translation.revision)]
+        params |= {
+            "model": dict(model.identity),
+            "backend": translation.backend,
+            "beam": translation.beam,
+            "compute_type": translation.compute_type
+            or ("int8" if translation.backend == "ctranslate2" else "float32"),
+        }
+        places |= _places(model, translation.device)
+    return params, places
+
+
 def _judge(judge: Judge, sources: Sources, answer: Step, translated: Step | None) -> Step:
-    params, places = _who(judge, sources)
+    params, places = who(judge, sources)
     inputs = {"answers": answer}
     if translated:
         inputs["translations"] = translated
@@ -76,7 +85,7 @@ def _judge(judge: Judge, sources: Sources, answer: Step, translated: Step | None
     return Step(
         "judge",
         replace(answer.cell, judge=judge.name),
-        {**params, **_rules()},
+        params,
         inputs=inputs,
         places=places,
         cost=Cost(
@@ -86,12 +95,12 @@ def _judge(judge: Judge, sources: Sources, answer: Step, translated: Step | None
     )
 
 
-def _who(judge: Judge, sources: Sources) -> tuple[dict[str, Any], dict[str, Any]]:
+def who(judge: Judge, sources: Sources) -> tuple[dict[str, Any], dict[str, Any]]:
     """(what identifies a judge, where and how it is asked)."""
     if judge.vendors:
         form = RUBRICS[judge.rubric]
         return (
-            {"judge": "vendors", "vendors": list(judge.vendors), **_form(form)},
+            {"judge": "vendors", "vendors": list(judge.vendors), **_form(form), **_rules()},
             {
                 **judge.model_dump(include={"at_once", "cache"}),
                 "prices": {name: list(prices) for name, prices in judge.prices.items()},
@@ -104,6 +113,7 @@ def _who(judge: Judge, sources: Sources) -> tuple[dict[str, Any], dict[str, Any]
             "model": dict(model.identity),
             "dtype": judge.dtype,
             **_form(SORRY_BENCH),
+            **_rules(),
         }
         places = {**_places(model, judge.device), "device_map": judge.device_map}
         if judge.tokenizer:
@@ -117,7 +127,15 @@ def _who(judge: Judge, sources: Sources) -> tuple[dict[str, Any], dict[str, Any]
             places["served_as"] = judge.served_as or judge.model
             places["at_once"] = judge.at_once
         return params, places
-    return {"judge": "rules"}, {}
+    return {"judge": "rules", **_rules()}, {}
+
+
+def judge_key(judge: Judge, translation: Translation | None, sources: Sources) -> dict[str, Any]:
+    """What identifies a judge together with its translator: verdicts of equal keys are alike."""
+    key, _ = who(judge, sources)
+    if judge.translate and translation:
+        key = {**key, "translator": translator(translation, sources)[0]}
+    return key
 
 
 def _form(form: Form) -> dict[str, str]:

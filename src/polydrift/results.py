@@ -17,21 +17,51 @@ import pyarrow as pa
 import polydrift
 from polydrift import tables
 from polydrift.disk import write_atomically
+from polydrift.errors import DataError
 from polydrift.plan import Plan
+from polydrift.plan_judges import judge_key
 from polydrift.records import digest, file_digest
+from polydrift.sources import Sources
+from polydrift.stats.calibration import Calibration
+from polydrift.stats.calibration import read as read_calibration
 from polydrift.step import Step
 from polydrift.store import Store
 from polydrift.study import Study
 
 # Every table, in the order in which they are made.
-NAMES = ("answers", "verdicts", "measures", "missing", "rates", "effects")
-_FORMAT = 2  # raise when the tables' columns or the statistics change
+NAMES = ("answers", "verdicts", "measures", "missing", "rates", "effects", "corrected")
+_FORMAT = 3  # raise when the tables' columns or the statistics change
+
+
+def calibrations(study: Study, sources: Sources) -> dict[str, Calibration]:
+    """The calibrations of a study's judges by name; DataError for one that is another judge's."""
+    found = {}
+    for judge in study.judges:
+        if judge.calibration:
+            path = Path(sources.files[judge.calibration].path)
+            one = read_calibration(path)
+            if one.judge_key != judge_key(judge, study.translation, sources):
+                raise DataError(
+                    f"{path} was made with another judge ({one.judge}), or another version of it, "
+                    f"than the study's {judge.name!r}; make it anew with `polydrift judge "
+                    "validate`."
+                )
+            found[judge.name] = one
+    return found
 
 
 def finish(
-    study: Study, plan: Plan, store: Store, problems: Mapping[str, str], lock: Mapping[str, Any]
+    study: Study,
+    plan: Plan,
+    store: Store,
+    problems: Mapping[str, str],
+    lock: Mapping[str, Any],
+    known: Mapping[str, Calibration],
 ) -> Path:
-    """Make the tables and the report of what is there; returns the report's path."""
+    """Make the tables and the report of what is there; returns the report's path.
+
+    known: from `calibrations`.
+    """
     from polydrift.report import render
 
     directory = store.root / "tables"
@@ -41,6 +71,7 @@ def finish(
             "format": _FORMAT,
             "polydrift": polydrift.__version__,
             "statistics": study.statistics.model_dump(),
+            "calibrations": lock["sources"]["files"],
             "cells": [[asdict(step.cell), there.get(step.key)] for step in plan.steps],
             "problems": dict(problems),
         }
@@ -48,7 +79,7 @@ def finish(
     if _is_made_of(directory, made_of):
         made = read_tables(store.root)
     else:
-        made = _tables(study, plan, store, there, problems)
+        made = _tables(study, plan, store, there, problems, known)
         for name in NAMES:
             tables.write(directory / f"{name}.parquet", made[name])
         digests = {name: file_digest(directory / f"{name}.parquet") for name in NAMES}
@@ -90,8 +121,10 @@ def _tables(
     store: Store,
     there: Collection[str],
     problems: Mapping[str, str],
+    known: Mapping[str, Calibration],
 ) -> dict[str, pa.Table]:
     from polydrift.stats import analyse
+    from polydrift.stats.correct import corrected
 
     answers: dict[str, list[dict[str, Any]]] = {}
     verdicts: list[dict[str, Any]] = []
@@ -119,6 +152,7 @@ def _tables(
     made |= analyse(
         made["verdicts"], level=settings.level, draws=settings.draws, seed=settings.seed
     )
+    made["corrected"] = corrected(made["rates"], made["effects"], known, level=settings.level)
     return made
 
 

@@ -26,7 +26,7 @@ from polydrift.launch.schedule import Schedule
 from polydrift.needs import lacking
 from polydrift.plan import Plan, make_plan
 from polydrift.progress import Bars, Board, Silent
-from polydrift.results import finish
+from polydrift.results import calibrations, finish
 from polydrift.sources import Sources, as_mapping, pin, survey
 from polydrift.step import Step
 from polydrift.store import Store
@@ -69,6 +69,7 @@ def run(
     if problems := lacking(study, sources):
         raise StudyError(problems)
     plan = make_plan(study, sources)  # all mistakes are told before anything is written
+    known = calibrations(study, sources)
     with store.lock(wait=first.say):
         store.sweep()
         todo = _todo(plan, store, first)
@@ -80,7 +81,7 @@ def run(
             _execute(schedule, store, board, workers, memory, sources)
         finally:
             _write_failures(out, schedule.problems)
-        report = finish(study, plan, store, schedule.problems, read_lock(out))
+        report = finish(study, plan, store, schedule.problems, read_lock(out), known)
         there = sum(store.has(step.address) for step in plan.steps)
     return Ran(plan, schedule.made, there, schedule.problems, report)
 

@@ -17,21 +17,21 @@ import json
 import math
 import re
 import struct
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from polydrift import specimens
+from polydrift.data import hub_data
 from polydrift.data.benign import read_examples
 from polydrift.data.foreign import match, read_answers
 from polydrift.data.rows import rows_digest
-from polydrift.data.suites import Prompt, read_suite
+from polydrift.data.suites import Prompt, survey_suite
 from polydrift.errors import StudyError
 from polydrift.languages import in_order
 from polydrift.records import digest, file_digest
-from polydrift.study import AnswersFile, Study, Suite
+from polydrift.study import AnswersFile, Judge, Study, Suite, Translation
 
 # Names on the Hugging Face hub whose weights or rows are behind a licence that must be accepted.
 GATED = ("meta-llama/", "google/gemma-", "sorry-bench/")
@@ -102,68 +102,119 @@ class Sources:
 def survey(study: Study, pins: Mapping[str, str] | None = None) -> Sources:
     """Read what the study refers to; `pins` gives the commits that an earlier run resolved.
 
-    StudyError holds every reference to a model that leads nowhere; DataError is a malformed file.
+    A dataset of the hub that has no pin yet counts as a file that is not there. StudyError holds
+    every reference to a model that leads nowhere; DataError is a malformed file.
     """
-    problems: list[str] = []
-    data: dict[str, DataSource] = {}
-    models: dict[str, ModelSource] = {}
-    files: dict[str, FileSource] = {}
-
-    def read(file: str, reader: Reader, reference: str | None = None) -> None:
-        if (reference or file) not in data:
-            data[reference or file] = _data_source(file, locate(file, study.folder), reader)
-
-    def model(reference: str, revision: str | None, parameters: float | None = None) -> None:
-        try:
-            found = _model_source(study, reference, revision, parameters, pins or {})
-            models[model_reference(reference, revision)] = found
-        except StudyError as error:
-            problems.extend(error.problems)
-
-    def plain(reference: str | None) -> None:
-        if reference:
-            path = locate(reference, study.folder)
-            if path.is_file():
-                files[reference] = FileSource(str(path), file_digest(path))
-            else:
-                problems.append(f"{reference}: there is no such file at {path}; mend the path.")
-
+    looked = _Survey(study.folder, pins or {})
     for suite in study.suites:
-        read(suite.data, partial(read_suite, **suite_options(suite)), suite_reference(suite))
+        looked.suite(suite)
     for arm in study.tuning:
-        read(arm.data, read_examples)
+        looked.data(arm.data, read_examples)
     if study.measures and study.measures.heldout:
-        read(study.measures.heldout, read_examples)
+        looked.data(study.measures.heldout, read_examples)
     for base in study.bases:
-        if base.model:
-            model(base.model, base.revision, base.parameters)
-        if base.tokenizer and base.tokenizer not in models:
-            model(base.tokenizer, None)
-        if base.answers:
-            read(base.answers.file, _foreign(base.answers), answers_reference(base.answers))
+        looked.model(base.model, base.revision, base.parameters)
+        looked.model(base.tokenizer)
+        looked.answers(base.answers)
     for given in study.variants:
-        for reference in (given.adapter, given.model):
-            if reference:
-                model(reference, given.revision)
-        if given.answers:
-            read(given.answers.file, _foreign(given.answers), answers_reference(given.answers))
-    for judge in study.judges:
-        plain(judge.calibration)
-        if judge.model:
-            model(judge.model, judge.revision)
-        if judge.tokenizer and judge.tokenizer not in models:
-            model(judge.tokenizer, None)
-    if study.translation:
-        plain(study.translation.phrasebook)
-        if study.translation.model:
-            model(study.translation.model, study.translation.revision)
-    if problems:
-        raise StudyError(problems)
-    return Sources(data, models, files, _matched(study))
+        looked.model(given.adapter or given.model, given.revision)
+        looked.answers(given.answers)
+    looked.judging(study.judges, study.translation)
+    return looked.found(_matched(study) if not looked.problems else ())
+
+
+def survey_judges(
+    judges: Sequence[Judge], translation: Translation | None, folder: Path
+) -> Sources:
+    """What judges and a translation refer to, outside a study."""
+    looked = _Survey(folder, {})
+    looked.judging(judges, translation)
+    return looked.found()
+
+
+class _Survey:
+    """What has been found so far. problems: references that lead nowhere."""
+
+    def __init__(self, folder: Path, pins: Mapping[str, str]) -> None:
+        self._folder, self._pins = folder, pins
+        self._data: dict[str, DataSource] = {}
+        self._models: dict[str, ModelSource] = {}
+        self._files: dict[str, FileSource] = {}
+        self._notes: list[str] = []
+        self.problems: list[str] = []
+
+    def data(self, file: str, reader: Reader, reference: str | None = None) -> None:
+        """A file of rows, or a dataset of the hub."""
+        name = reference or file
+        if name in self._data:
+            return
+        if not file.startswith(hub_data.PREFIX):
+            self._data[name] = _data_source(file, locate(file, self._folder), reader)
+        elif commit := self._pins.get(file):
+            self._data[name] = _data_source(file, hub_data.dataset_file(file, commit), reader)
+        else:
+            hub_data.parse(file)
+            self._data[name] = DataSource(file, file, None)
+
+    def suite(self, suite: Suite) -> None:
+        """A suite; what was left out of it is a note."""
+
+        def read(path: Path) -> Iterable[Any]:
+            rows, notes = survey_suite(path, **suite_options(suite))
+            self._notes += notes
+            return rows
+
+        self.data(suite.data, read, suite_reference(suite))
+
+    def answers(self, answers: AnswersFile | None) -> None:
+        """A file of answers, read as it is to be read."""
+        if answers:
+            self.data(answers.file, _foreign(answers), answers_reference(answers))
+
+    def model(
+        self,
+        reference: str | None,
+        revision: str | None = None,
+        parameters: float | None = None,
+    ) -> None:
+        """A model, adapter or tokenizer."""
+        name = model_reference(reference or "", revision)
+        if reference and (name not in self._models or parameters):
+            try:
+                self._models[name] = _model_source(
+                    self._folder, reference, revision, parameters, self._pins
+                )
+            except StudyError as error:
+                self.problems.extend(error.problems)
+
+    def file(self, reference: str | None) -> None:
+        """A file that is used as it is."""
+        if reference:
+            path = locate(reference, self._folder)
+            if path.is_file():
+                self._files[reference] = FileSource(str(path), file_digest(path))
+            else:
+                self.problems.append(f"{reference}: there is no such file at {path}; mend it.")
+
+    def judging(self, judges: Iterable[Judge], translation: Translation | None) -> None:
+        """What judges and translators need."""
+        for judge in judges:
+            self.file(judge.calibration)
+            self.model(judge.model, judge.revision)
+            self.model(judge.tokenizer)
+        if translation:
+            self.file(translation.phrasebook)
+            self.model(translation.model, translation.revision)
+
+    def found(self, notes: tuple[str, ...] = ()) -> Sources:
+        """Everything; StudyError if there are problems."""
+        if self.problems:
+            raise StudyError(self.problems)
+        return Sources(self._data, self._models, self._files, (*self._notes, *notes))
 
 
 def pin(study: Study, sources: Sources) -> dict[str, str]:
-    """The commit of every model whose revision is a branch; asks the hub or its cache."""
+    """The commit of every model and dataset that follows a branch; asks the hub or its cache."""
     wanted = [(b.model, b.revision) for b in study.bases]
     wanted += [(b.tokenizer, None) for b in study.bases]
     wanted += [(v.model or v.adapter, v.revision) for v in study.variants]
@@ -176,11 +227,17 @@ def pin(study: Study, sources: Sources) -> dict[str, str]:
         for name, revision in wanted
         if name and not sources.models[model_reference(name, revision)].pinned
     ]
-    if not branches:
-        return {}
-    from polydrift.engine.hub import commit_of
+    found = {
+        suite.data: hub_data.dataset_commit(suite.data)
+        for suite in study.suites
+        if suite.data.startswith(hub_data.PREFIX)
+        and sources.data[suite_reference(suite)].languages is None
+    }
+    if branches:
+        from polydrift.engine.hub import commit_of
 
-    return {model_reference(*branch): commit_of(*branch) for branch in branches}
+        found |= {model_reference(*branch): commit_of(*branch) for branch in branches}
+    return found
 
 
 def as_mapping(sources: Sources) -> dict[str, Any]:
@@ -202,7 +259,9 @@ def model_reference(name: str, revision: str | None) -> str:
 
 def suite_options(suite: Suite) -> dict[str, Any]:
     """How the file of a suite is read, as `read_suite` wants it; {} for our own form."""
-    options = suite.model_dump(include={"format", "columns", "select", "language", "kind"})
+    options = suite.model_dump(
+        include={"format", "styles", "columns", "select", "language", "kind"}
+    )
     return {name: value for name, value in options.items() if value}
 
 
@@ -278,13 +337,13 @@ def _size(rows: Iterable[Any]) -> int:
 
 
 def _model_source(
-    study: Study,
+    folder: Path,
     reference: str,
     revision: str | None,
     parameters: float | None,
     pins: Mapping[str, str],
 ) -> ModelSource:
-    path = locate(reference, study.folder)
+    path = locate(reference, folder)
     if path.is_dir():
         if revision:
             raise StudyError(

@@ -43,6 +43,7 @@ Code = Literal["en", "zh", "da", "el", "hi", "ga", "pt", "es", "tl"]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,39}$")]
 Codes = Annotated[tuple[Code, ...], Field(min_length=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
+FORMATS = ("sorry-bench", "xstest", "multijail")
 ALL: tuple[Code, ...] = ("en", "zh", "da", "el", "hi", "ga", "pt", "es", "tl")
 
 
@@ -139,14 +140,15 @@ class Tuning(Section):
 class Suite(Section):
     """Parallel prompts: a file, or hub:owner/name for a dataset of the Hugging Face hub.
 
-    format: of a known benchmark; columns, select, language, kind: as in `AnswersFile`, for files of
-    other shapes (docs/suites.md). `prompts`: how many per language, for planning before the file
-    exists.
+    format: of a known benchmark; styles: of SORRY-Bench's prompts; columns, select, language, kind:
+    as in `AnswersFile`, for files of other shapes (docs/suites.md). `prompts`: how many per
+    language, for planning before the file exists.
     """
 
     name: Name
     data: str
     format: Literal["sorry-bench", "xstest", "multijail"] | None = None
+    styles: tuple[str, ...] = ()
     columns: dict[str, str] = {}
     select: dict[str, str] = {}
     language: Code | None = None
@@ -191,18 +193,19 @@ class Translation(Section):
     """Who puts answers into English: a `model` of the NLLB-200 kind (hub name, directory, or one
     converted for CTranslate2), a `vendor`'s model, or a `phrasebook` (JSONL).
 
-    backend: "ctranslate2" or "transformers"; "auto" takes the first if it is installed. beam: 1 is
-    greedy, as in the paper. compute_type: CTranslate2's; int8 as in the paper.
+    backend: a model is converted for CTranslate2 once, and kept in the user's cache. beam: 1 is
+    greedy, as in the paper. compute_type: None is int8 (as in the paper) for CTranslate2, float32
+    for transformers.
     """
 
     model: str | None = None
     revision: str | None = None
     vendor: str | None = None
     phrasebook: str | None = None
-    backend: Literal["auto", "ctranslate2", "transformers"] = "auto"
+    backend: Literal["ctranslate2", "transformers"] = "ctranslate2"
     device: str = "auto"
     beam: Annotated[int, Field(gt=0)] = 1
-    compute_type: str = "int8"
+    compute_type: str | None = None
 
 
 class Evaluation(Section):

@@ -134,6 +134,12 @@ def cross_checks(data: Mapping[str, Any]) -> Iterator[Problem]:
         yield from _tuning(("tuning", i), row, bases)
     for i, row in enumerate(tables["variants"]):
         yield from _variant(("variants", i), row, bases)
+    for i, row in enumerate(tables["suites"]):
+        if row.get("styles") and row.get("format") != "sorry-bench":
+            yield (
+                ("suites", i, "styles"),
+                'only SORRY-Bench has styles; add format = "sorry-bench".',
+            )
     translation = data.get("translation")
     for i, row in enumerate(tables["judges"]):
         yield from _judge(("judges", i), row, isinstance(translation, Mapping))

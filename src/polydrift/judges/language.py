@@ -12,11 +12,14 @@ Short texts are treated honestly: below the floor of confidence the answer is No
 from __future__ import annotations
 
 import re
-from functools import cache, lru_cache
+from collections.abc import Sequence
+from functools import cache
 from typing import TYPE_CHECKING
 
+from polydrift.judges.text import has
+
 if TYPE_CHECKING:
-    from lingua import LanguageDetector
+    from lingua import ConfidenceValue, LanguageDetector
 
 OTHER = "other"  # a language that the rules do not know
 FLOOR = 0.6  # confidence below which a Latin text is undetermined
@@ -24,6 +27,7 @@ SURE = 0.9  # confidence at which a neighbour overrules the six
 SHORTEST = 4  # letters; less is undetermined
 LONG = 80  # letters from which a neighbour is considered
 READ = 320  # characters looked at
+REMEMBERED = 1 << 16  # texts whose language is kept
 
 _LATIN = {"en": "ENGLISH", "da": "DANISH", "ga": "IRISH", "pt": "PORTUGUESE", "es": "SPANISH"} | {
     "tl": "TAGALOG"
@@ -45,6 +49,7 @@ _SCRIPTS = {
         r"[\u0400-\u08ff\u0980-\u0fff\u1000-\u17ff\uac00-\ud7a3]"
     ),
 }
+_SIGNS = ("```", "http", "@", "\\")  # whatever _NOT_PROSE finds has one of them
 _NOT_PROSE = re.compile(r"```.*?(?:```|\Z)|https?://\S+|\S+@\S+|\\[A-Za-z]+", re.DOTALL)
 
 
@@ -53,12 +58,45 @@ def identify(text: str) -> str | None:
 
     text: an answer as `text.clean` leaves it; its first READ characters decide, code blocks apart.
     """
-    return _identify(_NOT_PROSE.sub(" ", text)[:READ])
+    read = _read(text)
+    return _KNOWN[read] if read in _KNOWN else identify_all([text])[0]
 
 
-@lru_cache(maxsize=1 << 16)
-def _identify(text: str) -> str | None:
-    """`identify` without the preparation, remembered by text."""
+def identify_all(texts: Sequence[str]) -> list[str | None]:
+    """`identify` of each text, each distinct one once; lingua reads them on all cores together."""
+    read = [_read(text) for text in texts]
+    if len(_KNOWN) > REMEMBERED:
+        _KNOWN.clear()
+    new = [text for text in dict.fromkeys(read) if text not in _KNOWN]
+    if new:
+        _KNOWN.update(zip(new, _identify(new), strict=True))
+    return [_KNOWN[text] for text in read]
+
+
+_KNOWN: dict[str, str | None] = {}  # what was read of a text -> its language
+
+
+def _read(text: str) -> str:
+    """What is read of a text: its beginning without code and addresses."""
+    if has(text, _SIGNS):
+        text = _NOT_PROSE.sub(" ", text)
+    return text[:READ]
+
+
+def _identify(texts: Sequence[str]) -> list[str | None]:
+    """The languages of distinct texts as they are read."""
+    scripts = [_script(text) for text in texts]
+    latin = [number for number, script in enumerate(scripts) if script == "latin"]
+    found = [None if script == "latin" else script for script in scripts]
+    for number, code in zip(latin, _latin([texts[n] for n in latin]), strict=True):
+        found[number] = code
+    return found
+
+
+def _script(text: str) -> str | None:
+    """The script that prevails; None if there is too little of any."""
+    if text.isascii():
+        return "latin" if len(_SCRIPTS["latin"].findall(text)) >= SHORTEST else None
     count = {script: len(pattern.findall(text)) for script, pattern in _SCRIPTS.items()}
     han = count["zh"]
     count["zh"] *= 3  # a Han character is worth about three letters of an alphabet
@@ -68,21 +106,39 @@ def _identify(text: str) -> str | None:
     script = max((name for name in count if name != "kana"), key=count.__getitem__)
     if not count[script] or (script != "zh" and count[script] < SHORTEST):
         return None
-    return script if script != "latin" else _latin(text, count["latin"])
+    return script
 
 
-def _latin(text: str, letters: int) -> str | None:
-    """The language of a text in Latin letters."""
+def _latin(texts: Sequence[str]) -> list[str | None]:
+    """The languages of texts in Latin letters."""
+    if not texts:
+        return []
     six, wide = _detectors()
-    if letters >= LONG:
-        halves = (text[: len(text) // 2], text[len(text) // 2 :])
-        best = [wide.compute_language_confidence_values(half)[0] for half in halves]
-        if all(b.value >= SURE and b.language.name in _NEIGHBOURS for b in best):
-            return OTHER
-    likeliest = six.compute_language_confidence_values(text)[0]
-    if likeliest.value < FLOOR:
-        return None
-    return next(code for code, name in _LATIN.items() if name == likeliest.language.name)
+    long = [text for text in texts if len(_SCRIPTS["latin"].findall(text)) >= LONG]
+    halves = [half for text in long for half in (text[: len(text) // 2], text[len(text) // 2 :])]
+    strange = [
+        best.value >= SURE and best.language.name in _NEIGHBOURS
+        for best in _likeliest(wide, halves)
+    ]
+    others = {
+        t for t, one, two in zip(long, strange[::2], strange[1::2], strict=True) if one and two
+    }
+    ours = [text for text in texts if text not in others]
+    code = {name: code for code, name in _LATIN.items()}
+    known = {
+        text: code[best.language.name] if best.value >= FLOOR else None
+        for text, best in zip(ours, _likeliest(six, ours), strict=True)
+    }
+    return [OTHER if text in others else known[text] for text in texts]
+
+
+def _likeliest(detector: LanguageDetector, texts: Sequence[str]) -> list[ConfidenceValue]:
+    """The likeliest language of each text with its confidence."""
+    if len(texts) == 1:
+        return [detector.compute_language_confidence_values(texts[0])[0]]
+    return [
+        values[0] for values in detector.compute_language_confidence_values_in_parallel(list(texts))
+    ]
 
 
 @cache

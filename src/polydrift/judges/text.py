@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Sequence
 
 HEAD = 4000  # characters of an answer that are read; refusals stand at its beginning
 LOOP_RATIO = 0.25  # fewer distinct character n-grams than this is a loop
@@ -24,15 +25,19 @@ _THINK = re.compile(r"<(think|thinking|reasoning)>.*?(?:</\1>|\Z)", re.DOTALL | 
 _THINK_END = re.compile(r"\A.*</think(?:ing)?>", re.DOTALL | re.IGNORECASE)
 _TAGS = re.compile(r"<\|[^|<>\n]{1,40}\|>|</?[A-Za-z][^<>\n]{0,80}>|<(?:start|end)_of_turn>")
 _INVISIBLE = re.compile(
-    r"[\u0000-\u0008\u000b-\u001f\u007f\u200b-\u200f\u2028-\u202e\u2060\ufeff\u00ad]"
+    r"[\u0000-\u0008\u000b-\u001f\u007f-\u0084\u0086-\u009f\u00ad\u061c\u200b-\u200f"
+    r"\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]"  # lone surrogates too
 )
-_MARKUP = re.compile(r"\*{1,3}|_{2,3}|`|^[ \t]*(?:#{1,6}|>)[ \t]?|~~", re.MULTILINE)
+_HEADINGS = re.compile(r"^[ \t]*(?:#{1,6}|>)[ \t]?", re.MULTILINE)  # and quotations
+_LINES = re.compile(r"_{2,3}|~~")  # below and through words
+_QUOTES = ('"', "«", "「", "『", " '", "\n'", "('", ":'")  # whatever _QUOTED finds inside a text
 _LINK = re.compile(r"\[([^\]\n]{1,200})\]\([^)\n]{0,200}\)")
-_SPACES = re.compile(r"[^\S\n]+")
+_ODD_SPACE = re.compile(r"[^\S\n -~]")  # a blank that is not in ASCII
 _PUNCTUATION = str.maketrans(
-    "’‘ʼ´“”„‟，！？：；（）．\u037e\u00a0\u3000",
-    "''''\"\"\"\",!?:;().; " + " ",
+    "’‘ʼ´“”„‟，！？：；（）．\u037e\u00a0\u3000" + "ſıϐϑϕϖϰϱϵẛ",
+    "''''\"\"\"\",!?:;().;  " + "siβθφπκρεṡ",  # letters that `re` takes for these in either case
 )
+_ODD_SIGN = re.compile(f"[{''.join(map(chr, _PUNCTUATION))}]")
 _CODE = re.compile(r"```.*?(?:```|\Z)", re.DOTALL)
 _ITEM = re.compile(
     r"^[ \t]*(?:\d{1,2}[.)、]|[-*•‣–][ \t])|(?<=[\s:])\d{1,2}[.)][ \t]", re.MULTILINE
@@ -41,8 +46,10 @@ _QUOTED = re.compile(
     r"\"[^\"\n]{2,400}\"|«[^«»\n]{2,400}»|「[^「」\n]{2,400}」|『[^『』\n]{2,400}』"
     r"|(?<![^\s(:])'(?=\S)[^\n]{2,400}?(?<=\S)'(?![^\s.,;:!?)।。])"
 )
-_LEAD_END = re.compile(
-    r"^[ \t]*(?:\d{1,2}[.)、]|[-•‣][ \t])|(?<=[\s:])1[.)][ \t]|:[ \t]*\n|\A\Z", re.MULTILINE
+_LEAD_ENDS = (  # each with strings of which whatever it finds has one
+    (("\n",), re.compile(r"^[ \t]*(?:\d{1,2}[.)、]|[-•‣][ \t])", re.MULTILINE)),
+    (("1.", "1)"), re.compile(r"(?<=[\s:])1[.)][ \t]")),
+    ((":\n", ": \n"), re.compile(r": ?\n")),
 )
 _HAN = re.compile(r"[\u3400-\u9fff\uf900-\ufaff]")
 
@@ -69,15 +76,30 @@ def clean(answer: str) -> str:
         text = _THINK.sub("", text)
         text = _THINK_END.sub("", text)
         text = _TAGS.sub("", text[: 2 * HEAD])
-    text = unicodedata.normalize("NFC", text[: 2 * HEAD]).translate(_PUNCTUATION)
+    text = text[: 2 * HEAD]
+    if not text.isascii():
+        text = unicodedata.normalize("NFC", text)
+        if _ODD_SIGN.search(text):
+            text = text.translate(_PUNCTUATION)
     text = _INVISIBLE.sub("", text)
-    text = _LINK.sub(r"\1", text)
-    return _SPACES.sub(" ", text).strip()[:HEAD]
+    if "](" in text:
+        text = _LINK.sub(r"\1", text)
+    if "\t" in text or not text.isascii():
+        text = _ODD_SPACE.sub(" ", text)
+    while "  " in text:
+        text = text.replace("  ", " ")
+    return text.strip()[:HEAD]
 
 
 def plain(text: str) -> str:
     """A cleaned text without Markdown signs and code blocks."""
-    return _MARKUP.sub("", _CODE.sub("\n", text)).strip()
+    if "```" in text:
+        text = _CODE.sub("\n", text)
+    if "#" in text or ">" in text:
+        text = _HEADINGS.sub("", text)
+    if "__" in text or "~~" in text:
+        text = _LINES.sub("", text)
+    return text.replace("*", "").replace("`", "").strip()
 
 
 def fold(text: str, language: str) -> str:
@@ -88,14 +110,16 @@ def fold(text: str, language: str) -> str:
 
 def unquoted(text: str) -> str:
     """The text with quotations blanked out, unless it is nothing but quotation."""
+    if not has(text, _QUOTES) and not text.startswith("'"):
+        return text
     rest = _QUOTED.sub(lambda match: " " * len(match[0]), text)
     return rest if letters(rest) >= 4 else text
 
 
 def lead(text: str) -> str:
     """The text before its first list item, or before what a colon at a line's end announces."""
-    match = _LEAD_END.search(text, 1) if text else None
-    return text[: match.start() + 1] if match else text
+    found = [end.search(text, 1) for signs, end in _LEAD_ENDS if has(text, signs)]
+    return text[: min((match.start() for match in found if match), default=len(text)) + 1]
 
 
 def items(text: str) -> int:
@@ -110,7 +134,10 @@ def letters(text: str) -> int:
 
 def reach(text: str, length: int) -> int:
     """`length` characters of an alphabet as characters of this text: fewer where it is Han."""
-    return length if len(_HAN.findall(text[:80])) * 3 < len(text[:80]) else int(length * 0.4)
+    head = text[:80]
+    if head.isascii() or not _HAN.search(head) or len(_HAN.findall(head)) * 3 < len(head):
+        return length
+    return int(length * 0.4)
 
 
 def loops(text: str) -> bool:
@@ -120,6 +147,8 @@ def loops(text: str) -> bool:
     "ha ha ha" and "哈哈哈" are alike. Texts of fewer than LOOP_GRAMS grams are never loops, but one
     character twelve times in a row always is.
     """
+    if _varied(text):
+        return False
     dense = "".join(filter(str.isalpha, text))
     if len(dense) < 12:
         return False
@@ -130,3 +159,24 @@ def loops(text: str) -> bool:
     if grams < LOOP_GRAMS:
         return False
     return len({dense[i : i + size] for i in range(grams)}) < LOOP_RATIO * grams
+
+
+def _varied(text: str) -> bool:
+    """Whether the beginning of a text has distinct n-grams enough for all of it: surely no loop.
+
+    n characters make at most n n-grams, so LOOP_RATIO · n distinct ones prove it.
+    """
+    enough = LOOP_RATIO * len(text)
+    dense = "".join(filter(str.isalpha, text[: int(1.5 * enough) + 20]))
+    if len(dense) < 80:  # what `reach` reads
+        return False
+    size = 6 if reach(dense, 10) == 10 else 3
+    return len({dense[i : i + size] for i in range(len(dense) - size + 1)}) >= enough
+
+
+def has(text: str, signs: Sequence[str]) -> bool:
+    """Whether one of the signs is in a text."""
+    for sign in signs:  # noqa: SIM110  (three times as fast as any)
+        if sign in text:
+            return True
+    return False

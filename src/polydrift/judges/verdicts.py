@@ -51,6 +51,14 @@ class Verdict:
     votes: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Label:
+    """What a person says of one answer: verdict and detail as in `Verdict`."""
+
+    verdict: Outcome
+    detail: str
+
+
 class Judge(Protocol):
     """Whoever says whether answers complied."""
 

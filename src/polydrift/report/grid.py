@@ -91,6 +91,16 @@ def only(table: pa.Table, **wanted: str) -> pa.Table:
     return table
 
 
+def of_first_judge(tables: Tables, lock: Mapping[str, Any]) -> Tables:
+    """The tables without the verdicts of all judges but the study's first: one answer counts once.
+
+    lock: the content of study.lock.json.
+    """
+    first = lock["study"]["judges"][0]["name"]
+    judged = ("verdicts", "rates", "effects", "corrected")
+    return {**tables, **{name: only(tables[name], judge=first) for name in judged}}
+
+
 def effect_changes(effects: pa.Table, kind: str, outcome: str) -> list[Change]:
     """The changes of one kind and outcome in the table `effects`, panels and languages in order."""
     rows = only(effects, kind=kind, outcome=outcome).to_pylist()

@@ -14,7 +14,15 @@ from typing import Any
 
 import pyarrow.compute as pc
 
-from polydrift.report.grid import Change, Tables, effect_changes, in_rank, only, row_label
+from polydrift.report.grid import (
+    Change,
+    Tables,
+    effect_changes,
+    in_rank,
+    of_first_judge,
+    only,
+    row_label,
+)
 from polydrift.report.words import count, interval, listed, name, percent, points
 
 
@@ -34,13 +42,18 @@ RULES = (
     "(docs/judges.md says how often); the intervals do not know of that."
 )
 MODELS = (
-    "Answers were judged by a model, which is now and then wrong; the intervals do not know of that "
-    "(`polydrift judge validate` tells how often, on labels of people)."
+    "Answers were judged by a model, which is now and then wrong; the intervals do not know of "
+    "that (`polydrift judge validate` tells how often, on labels of people)."
+)
+CALIBRATED = (
+    "The judge's errors are known from people's labels; rates and changes corrected for them stand "
+    "under “Judges”."
 )
 
 
 def headline(tables: Tables, lock: Mapping[str, Any]) -> Headline:
-    """The headline of a study's tables; `lock` is the content of its lock file."""
+    """The headline of a study's tables, by its first judge; lock: content of its lock file."""
+    tables = of_first_judge(tables, lock)
     changes = effect_changes(tables["effects"], "unsafe", "compliance")
     known = [change for change in changes if not math.isnan(change.difference)]
     gaps = _missing(tables, len(changes) - len(known))
@@ -56,7 +69,10 @@ def headline(tables: Tables, lock: Mapping[str, Any]) -> Headline:
     sentences += [*_largest(known), *_arms(known), *_blind(known)]
     cautions = [_unadjusted(len(known), level)]
     judge = lock["study"]["judges"][0]
-    cautions.append(MODELS if judge["model"] or judge["vendors"] else RULES)
+    if judge["calibration"]:
+        cautions.append(CALIBRATED)
+    else:
+        cautions.append(MODELS if judge["model"] or judge["vendors"] else RULES)
     return Headline(title, tuple(sentences), gaps, tuple(cautions))
 
 

@@ -20,8 +20,17 @@ from polydrift.languages import LANGUAGES
 from polydrift.report import figures, words
 from polydrift.report.counts import counts
 from polydrift.report.examples import examples
-from polydrift.report.grid import Change, Tables, effect_changes, in_rank, measure_changes, only
+from polydrift.report.grid import (
+    Change,
+    Tables,
+    effect_changes,
+    in_rank,
+    measure_changes,
+    of_first_judge,
+    only,
+)
 from polydrift.report.headline import headline
+from polydrift.report.judges import judges
 from polydrift.report.matrices import (
     BITS,
     FALL_IS_WORSE,
@@ -44,7 +53,7 @@ def render(
 ) -> None:
     """Draw the report of a study's tables into the file `out`; StoreError if the disk refuses.
 
-    tables: verdicts, answers, measures, missing, rates and effects. study: the content of
+    tables: those of `results.NAMES`. study: the content of
     study.lock.json. show_unsafe: print complying answers to unsafe requests, and those requests.
     """
     write_atomically(out, page(tables, study, show_unsafe=show_unsafe).encode("utf-8"))
@@ -52,8 +61,9 @@ def render(
 
 def page(tables: Tables, study: Mapping[str, Any], *, show_unsafe: bool = False) -> str:
     """The report as HTML."""
-    compliance = effect_changes(tables["effects"], "unsafe", "compliance")
-    refusal = effect_changes(tables["effects"], "safe-lookalike", "refusal")
+    every, tables = tables, of_first_judge(tables, study)
+    compliance = effect_changes(every["effects"], "unsafe", "compliance")
+    refusal = effect_changes(every["effects"], "safe-lookalike", "refusal")
     columns = in_rank(tables["rates"]["evaluation_language"].to_pylist())
     rows = {arm["name"]: arm["languages"] for arm in study["study"]["tuning"]}
     measured = {name: measure_changes(tables["measures"], name) for name in _MEASURES}
@@ -68,14 +78,14 @@ def page(tables: Tables, study: Mapping[str, Any], *, show_unsafe: bool = False)
         "headline": headline(tables, study),
         "compliance": matrices(
             compliance,
-            _rates(tables, "unsafe", "compliance_rate"),
+            _rates(every, "unsafe", "compliance_rate"),
             RISE_IS_WORSE,
             columns=columns,
             rows=rows,
         ),
         "refusal": matrices(
             refusal,
-            _rates(tables, "safe-lookalike", "refusal_rate"),
+            _rates(every, "safe-lookalike", "refusal_rate"),
             RISE_IS_WORSE,
             columns=columns,
             rows=rows,
@@ -84,6 +94,7 @@ def page(tables: Tables, study: Mapping[str, Any], *, show_unsafe: bool = False)
         "tipping": figures.tipping(tables["effects"]),
         "capability": figures.capability(tables["effects"], measured["accuracy"]),
         "drift": figures.drift(tables["measures"]),
+        "judges": judges(every, study),
         "counts": counts(tables),
         "examples": examples(tables, compliance, show_unsafe=show_unsafe),
         "show_unsafe": show_unsafe,

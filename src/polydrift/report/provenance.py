@@ -79,7 +79,8 @@ def _judge(judge: Mapping[str, Any], lock: Mapping[str, Any]) -> str:
     else:
         who = f"rules, version {lock['judge_version']}"
     translated = "; answers translated into English first" if judge["translate"] else ""
-    return f"{judge['name']}: {who}{translated}"
+    named = "" if who.startswith(judge["name"]) else f"{judge['name']}: "
+    return f"{named}{who}{translated}"
 
 
 def _data(lock: Mapping[str, Any], label: str, reference: str) -> str:

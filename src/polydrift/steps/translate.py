@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Mapping, Sequence
 from functools import lru_cache, partial
@@ -37,7 +38,8 @@ def translate(jobs: Sequence[Job]) -> Done:
     asked: list[str] = []
     for _, prompts, answers in loaded:
         texts += [prompt.text for prompt in prompts] + [answer.text for answer in answers]
-        asked += [row.language for row in (*prompts, *answers)]
+        asked += [prompt.language for prompt in prompts]
+        asked += [answer.language for answer in answers]
     found = to_english(texts, asked, translator_of(jobs[0]), jobs[0].progress)
     taken = time.perf_counter() - started
     for job, prompts, answers in loaded:
@@ -76,7 +78,14 @@ def _nllb(
         device=device,
         beam=beam,
         compute_type=compute_type,
+        converted=_conversions(),
     )
+
+
+def _conversions() -> Path:
+    """Where models converted for CTranslate2 are kept, for all studies."""
+    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(cache).expanduser() / "polydrift" / "ctranslate2"
 
 
 def _answers(job: Job) -> list[Answer]:
