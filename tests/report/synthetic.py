@@ -106,7 +106,7 @@ def lock(bases: Sequence[str], tuned: Sequence[str], *, hostile: bool = False) -
                 "max_new_tokens": 24,
                 "seed": 0,
             },
-            "judges": [JUDGE],
+            "judges": [dict(JUDGE)],
             "translation": None,
             "statistics": {"level": 0.95, "draws": 500, "seed": 0},
         },

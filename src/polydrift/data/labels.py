@@ -162,7 +162,7 @@ def _label(
             return words[form]
     raise DataError(
         f"{where}: {str(given)[:40]!r} in column {column!r} is no label known here: say what it "
-        f"means with --label {str(given)[:40]!r}=complied (or refused, partial, other, - to leave "
+        f'means with --label "{str(given)[:40]}=complied" (or refused, partial, other, - to leave '
         "such rows out)."
     )
 
