@@ -6,6 +6,7 @@ text, and hours from one assumed GPU, whose numbers stand below and in what is p
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from polydrift.plan import Plan
@@ -21,9 +22,23 @@ BANDWIDTH = 2e12 * 0.4
 ROWS = 64
 # How much of the allowed length answers use: between a fifth and all of it.
 SHARE_LOW, SHARE_HIGH = 0.2, 1.0
+# Tokens of a judge's question around the request and the answer, and of its reply: assumed.
+QUESTION, REPLY = 300, 12
 # Loading weights and adapters, writing, per step; nothing worth counting for micro models.
 PER_STEP_SECONDS = 5.0
 MICRO = 50e6
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What judges that are vendors' models are asked. tokens: (low, high) that each reads; cost:
+    (low, high) of all that have prices, None if none has.
+    """
+
+    judge: str
+    vendors: int
+    tokens: tuple[float, float]
+    cost: tuple[float, float] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +57,7 @@ class Estimate:
     gigabytes: float
     hours: tuple[float, float] | None
     micro: bool
+    asked: tuple[Asked, ...]
     unknown_sizes: list[str]
     gated: list[str]
     unpinned: list[str]
@@ -49,12 +65,13 @@ class Estimate:
 
 def estimate(study: Study, plan: Plan, sources: Sources) -> Estimate:
     """Count a plan's work and estimate what it takes."""
-    sizes = {
-        base.name: sources.models[model_reference(base.model, base.revision)].parameters
-        if base.model
-        else 0.0
-        for base in study.bases
+    bases = {base.name: _size(base.model, base.revision, sources) for base in study.bases}
+    others = {
+        f"judge {judge.name}": _size(judge.model, judge.revision, sources) for judge in study.judges
     }
+    if translation := study.translation:
+        others["translation"] = _size(translation.model, translation.revision, sources)
+    sizes = bases | others
     unknown = [name for name, size in sizes.items() if size is None]
     hours = None
     if not unknown:
@@ -62,11 +79,11 @@ def estimate(study: Study, plan: Plan, sources: Sources) -> Estimate:
             sum(_seconds(plan, sizes, SHARE_LOW)) / 3600,
             sum(_seconds(plan, sizes, SHARE_HIGH)) / 3600,
         )
-    new = sum(step.cost.new_tokens for step in plan.steps)
+    new = sum(step.cost.new_tokens for step in plan.of("answer"))
     weights = sum(2 * size for size in sizes.values() if size)
     return Estimate(
         steps={kind: len(plan.of(kind)) for kind in KINDS},
-        bases=len(study.bases),
+        bases=len(bases),
         variants=len(plan.variants),
         answers=sum(step.cost.answers for step in plan.of("answer")),
         train_tokens=sum(step.cost.train_tokens for step in plan.steps),
@@ -74,10 +91,39 @@ def estimate(study: Study, plan: Plan, sources: Sources) -> Estimate:
         gigabytes=(weights + sum(step.cost.bytes for step in plan.steps)) / 1e9,
         hours=hours,
         micro=all(size is not None and size <= MICRO for size in sizes.values()),
+        asked=tuple(_asked(study, plan)),
         unknown_sizes=unknown,
         gated=[name for name, model in sources.models.items() if model.gated],
         unpinned=[name for name, model in sources.models.items() if not model.pinned],
     )
+
+
+def _size(model: str | None, revision: str | None, sources: Sources) -> float | None:
+    """Parameters of what is computed here; 0 for rules, vendors and files."""
+    return sources.models[model_reference(model, revision)].parameters if model else 0.0
+
+
+def _asked(study: Study, plan: Plan) -> Iterator[Asked]:
+    """What vendors' models are asked; equal answers, which are judged once, count each."""
+    answers = sum(step.cost.answers for step in plan.of("answer"))
+    new = sum(step.cost.new_tokens for step in plan.of("answer"))
+    for judge in study.judges:
+        if judge.vendors:
+            times = 2 if judge.translate and judge.untranslated else 1
+            tokens = [
+                times * (answers * QUESTION + share * new) for share in (SHARE_LOW, SHARE_HIGH)
+            ]
+            prices = list(judge.prices.values())
+            costs = [
+                sum(read * one + times * answers * REPLY * write for one, write in prices) / 1e6
+                for read in tokens
+            ]
+            yield Asked(
+                judge.name,
+                len(judge.vendors),
+                (tokens[0], tokens[1]),
+                (costs[0], costs[1]) if prices else None,
+            )
 
 
 def _seconds(plan: Plan, sizes: dict[str, float | None], share: float) -> list[float]:
@@ -87,12 +133,15 @@ def _seconds(plan: Plan, sizes: dict[str, float | None], share: float) -> list[f
     """
     seconds = []
     for step in plan.steps:
-        size = sizes[step.cell.base] or 0.0
-        cost = step.cost
+        cost, read = step.cost, step.cost.read_tokens
+        if step.kind == "judge":  # what it reads are answers
+            size, read = sizes[f"judge {step.cell.judge}"] or 0.0, share * read
+        else:
+            size = sizes["translation" if step.kind == "translate" else step.cell.base] or 0.0
         seconds.append(
             (PER_STEP_SECONDS if size > MICRO else 0.0)
             + 4 * size * cost.train_tokens / TRAIN_FLOPS
-            + 2 * size * cost.read_tokens / READ_FLOPS
+            + 2 * size * read / READ_FLOPS
             + share * cost.new_tokens / ROWS * 2 * size / BANDWIDTH
         )
     return seconds

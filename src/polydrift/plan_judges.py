@@ -89,7 +89,7 @@ def _judge(judge: Judge, sources: Sources, answer: Step, translated: Step | None
         inputs=inputs,
         places=places,
         cost=Cost(
-            read_tokens=answer.cost.new_tokens if params["judge"] != "rules" else 0.0,
+            read_tokens=0.0 if params["judge"] == "rules" else answer.cost.new_tokens,
             bytes=200.0 * answer.cost.answers,
         ),
     )

@@ -17,7 +17,10 @@ def show_estimate(console: Console, study: Study, found: Estimate, lacking: Sequ
     """What a study would do, what it would take, and what is still needed."""
     console.print(f"{study.name}: {study.description}".rstrip(": "), markup=False)
     tuned = found.variants - found.bases
-    console.print(f"{found.variants:,} variants: {found.bases} bases and {tuned:,} tuned ones")
+    console.print(
+        f"{found.variants:,} variants: {found.bases} base{'s' * (found.bases != 1)} and "
+        f"{tuned:,} tuned one{'s' * (tuned != 1)}"
+    )
     table = Table(box=None, pad_edge=False)
     table.add_column("step")
     table.add_column("count", justify="right")
@@ -49,6 +52,17 @@ def show_estimate(console: Console, study: Study, found: Estimate, lacking: Sequ
     else:
         names = ", ".join(found.unknown_sizes)
         console.print(f"time: unknown; give `parameters = …` for {names} to have an estimate")
+    for asked in found.asked:
+        cost = (
+            f"; cost {asked.cost[0]:,.2f} to {asked.cost[1]:,.2f} at its prices"
+            if asked.cost
+            else ""
+        )
+        console.print(
+            f"judge {asked.judge}: {_range(asked.tokens)} tokens read by each of "
+            f"{asked.vendors} vendors' models{cost}; equal answers are judged once",
+            markup=False,
+        )
     if found.gated:
         console.print("gated: accept each licence on its page, then set HF_TOKEN to your token")
         for name in found.gated:

@@ -200,11 +200,11 @@ class _Survey:
         """What judges and translators need."""
         for judge in judges:
             self.file(judge.calibration)
-            self.model(judge.model, judge.revision)
+            self.model(judge.model, judge.revision, judge.parameters)
             self.model(judge.tokenizer)
         if translation:
             self.file(translation.phrasebook)
-            self.model(translation.model, translation.revision)
+            self.model(translation.model, translation.revision, translation.parameters)
 
     def found(self, notes: tuple[str, ...] = ()) -> Sources:
         """Everything; StudyError if there are problems."""

@@ -167,7 +167,7 @@ class Judge(Section):
 
     translate: answers are put into English first, as [translation] says; untranslated: the judge
     sees them as they are too, to compare. calibration: a file that `polydrift judge validate`
-    wrote, to correct rates by.
+    wrote, to correct rates by. parameters: the model's size, for estimates only.
     """
 
     name: Name
@@ -187,6 +187,7 @@ class Judge(Section):
     translate: bool = False
     untranslated: bool = True
     calibration: str | None = None
+    parameters: Annotated[float, Field(gt=0)] | None = None
 
 
 class Translation(Section):
@@ -195,7 +196,7 @@ class Translation(Section):
 
     backend: a model is converted for CTranslate2 once, and kept in the user's cache. beam: 1 is
     greedy, as in the paper. compute_type: None is int8 (as in the paper) for CTranslate2, float32
-    for transformers.
+    for transformers. parameters: the model's size, for estimates only.
     """
 
     model: str | None = None
@@ -206,6 +207,7 @@ class Translation(Section):
     device: str = "auto"
     beam: Annotated[int, Field(gt=0)] = 1
     compute_type: str | None = None
+    parameters: Annotated[float, Field(gt=0)] | None = None
 
 
 class Evaluation(Section):
