@@ -40,13 +40,16 @@ def translate(jobs: Sequence[Job]) -> Done:
         texts += [prompt.text for prompt in prompts] + [answer.text for answer in answers]
         asked += [prompt.language for prompt in prompts]
         asked += [answer.language for answer in answers]
-    found = to_english(texts, asked, translator_of(jobs[0]), jobs[0].progress)
+    translator = translator_of(jobs[0])
+    found = to_english(texts, asked, translator, jobs[0].progress)
     taken = time.perf_counter() - started
     for job, prompts, answers in loaded:
         size = len(prompts) + len(answers)
         mine, found = found[:size], found[size:]
         _write(job, prompts, answers, mine[: len(prompts)], mine[len(prompts) :])
         job.seconds = taken * size / max(len(texts), 1)
+        if isinstance(translator, Nllb):
+            job.notes["translator"] = translator.settings
         yield job, None
 
 
