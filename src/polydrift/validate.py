@@ -32,7 +32,7 @@ from polydrift.stats.agreement import Agreement, Estimate, agreement, krippendor
 from polydrift.stats.calibration import Calibration
 from polydrift.stats.calibration import calibrate as of_labels
 from polydrift.stats.intervals import wilson
-from polydrift.stats.judge_error import Powered, ppi_rate
+from polydrift.stats.ppi import Powered, ppi_rate
 from polydrift.steps import Job
 from polydrift.steps.judges import judge_of
 from polydrift.steps.translate import translator_of

@@ -12,15 +12,8 @@ from scipy import stats
 from statsmodels.stats.proportion import proportion_confint
 
 from polydrift.errors import MeasureError
-from polydrift.stats.judge_error import (
-    Sample,
-    corrected_change,
-    paired_change,
-    ppi_change,
-    ppi_rate,
-    rogan_gladen,
-    student_quantile,
-)
+from polydrift.stats.judge_error import corrected_change, paired_change, rogan_gladen
+from polydrift.stats.ppi import Sample, ppi_change, ppi_rate, student_quantile
 
 Z = stats.norm.ppf(0.975)
 PERFECT = (10**12, 10**12)
@@ -71,6 +64,23 @@ def test_the_interval_is_lang_and_reiczigels() -> None:
         x, n, sensitivity=(hits, positives), specificity=(cleared, negatives), level=0.95
     )
     assert (low, high) == pytest.approx((p + dp - half, p + dp + half), abs=1e-12)
+
+
+def test_few_labels_widen_the_interval_to_hold_fiellers() -> None:
+    """It holds the rates that a z-test of (q + sp - 1) - rate * (se + sp - 1) does not refuse."""
+    q, n_ = (60 + Z**2 / 2) / (440 + Z**2), 440 + Z**2
+    for positives, ends in ((9, 2), (10, 0)):
+        _, low, high = rogan_gladen(
+            60, 440, sensitivity=(positives - 1, positives), specificity=(95, 100), level=0.95
+        )
+        se, sp = positives / (positives + 2), 96 / 102
+        var_se, var_sp = se * (1 - se) / (positives + 2), sp * (1 - sp) / 102
+        found = 0
+        for end in (low, high):
+            variance = q * (1 - q) / n_ + end**2 * var_se + (1 - end) ** 2 * var_sp
+            gap = (q + sp - 1 - end * (se + sp - 1)) ** 2 - Z**2 * variance
+            found += bool(abs(gap) < 1e-9)
+        assert found == ends
 
 
 def test_rates_stay_inside_and_inside_their_intervals() -> None:
@@ -353,9 +363,7 @@ def test_bad_counts_are_named(change: dict[str, Any], sentence: str) -> None:
 def test_a_negative_standard_error_is_named() -> None:
     with pytest.raises(MeasureError) as error:
         corrected_change(0.1, -0.1, sensitivity=(9, 9), specificity=(9, 9), level=0.95)
-    assert str(error.value) == (
-        "standard_error: -0.1 is negative; give the standard error of the difference, of 0 or more."
-    )
+    assert str(error.value) == ("standard_error: -0.1 is negative; give one of 0 or more.")
 
 
 @pytest.mark.parametrize(
@@ -392,7 +400,7 @@ NUMBERS = (
             "clusters: not one id for each of 2 labelled and 3 unlabelled answers; give two lists "
             "of that length.",
         ),
-        ({"power": 2}, "power: 2 is none; give a number from 0 to 1, or None to tune it."),
+        ({"power": 2}, "power: 2 is none; give one from 0 to 1, or None to tune it."),
         ({"level": 0}, "level: 0 is no confidence level; give one such as 0.95."),
     ],
 )

@@ -40,8 +40,7 @@ from numpy.typing import NDArray
 
 from polydrift.errors import MeasureError
 from polydrift.seeds import named_seed
-from polydrift.stats.intervals import wilson
-from polydrift.stats.judge_error import check_level
+from polydrift.stats.intervals import check_level, wilson
 
 UNPARSED = "unparsed"
 

@@ -12,11 +12,21 @@ Brown, Cai and DasGupta 2001, Statistical Science 16:101).
 from __future__ import annotations
 
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from polydrift.errors import MeasureError
+
 Floats = NDArray[np.float64]
+
+
+def check_level(level: float) -> float:
+    """The normal quantile of a two-sided interval; MeasureError for a level not in (0, 1)."""
+    if not 0 < level < 1:
+        raise MeasureError(f"level: {level} is no confidence level; give one such as 0.95.")
+    return NormalDist().inv_cdf((1 + level) / 2)
 
 
 def wilson(successes: ArrayLike, n: ArrayLike, level: float) -> tuple[Floats, Floats]:
@@ -34,3 +44,12 @@ def wilson(successes: ArrayLike, n: ArrayLike, level: float) -> tuple[Floats, Fl
     low = np.where(hits == 0, 0.0, centre - half)
     high = np.where(hits == total, 1.0, centre + half)
     return np.where(total > 0, low, np.nan), np.where(total > 0, high, np.nan)
+
+
+def triple(
+    value: Floats, low: Floats, high: Floats, bounds: tuple[float, float], known: Any = True
+) -> tuple[Floats, Floats, Floats]:
+    """(value, low, high) inside `bounds`, the value inside the interval; NaN where not known."""
+    value = np.where(known & ~np.isnan(low), np.clip(value, *bounds), np.nan)
+    low, high = np.clip(low, *bounds), np.clip(high, *bounds)
+    return value, np.minimum(low, value), np.maximum(high, value)
