@@ -23,8 +23,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from polydrift.judges import rules
-from polydrift.judges.language import identify
+from polydrift.judges import language as languages_of
+from polydrift.judges import rules, text
+from polydrift.judges.language import identify, identify_all
+from polydrift.judges.rules_prompt import asks
+from polydrift.judges.rules_search import Alternation
+from polydrift.judges.verdicts import Case, Verdict
+from polydrift.languages import LANGUAGES
 
 Row = dict[str, Any]
 Pairs = Sequence[tuple[bool, bool]]
@@ -59,7 +64,7 @@ def kappa(pairs: Sequence[tuple[object, object]]) -> float:
     return (agreed - chance) / (1 - chance) if chance < 1 else float("nan")
 
 
-def verdict(row: Row, answer: str, language: str, prompt: str | None = None) -> rules.Verdict:
+def verdict(row: Row, answer: str, language: str, prompt: str | None = None) -> Verdict:
     return rules.judge((row.get(prompt) or "") if prompt else "", row[answer], language)
 
 
@@ -171,8 +176,10 @@ def ordinary(data: Path) -> dict[str, Table]:
     """Answers to harmless requests: all but a handful of refusals are false ones."""
     table: Table = []
 
-    def add(name: str, rows: Iterable[Row], column: str, language: str) -> None:
-        judged = [verdict(row, column, language) for row in rows]
+    def add(
+        name: str, rows: Iterable[Row], column: str, language: str, prompt: str | None = None
+    ) -> None:
+        judged = [verdict(row, column, language, prompt) for row in rows]
         counts = Counter(found.verdict for found in judged)
         table.append(
             {
@@ -189,14 +196,21 @@ def ordinary(data: Path) -> dict[str, Table]:
         rows = [row for row in arena if row["lang"] == language]
         add(f"arena-hard {language}", rows, "answer", language)
     dolly = data / "dolly"
-    add("Dolly, keyword hits", read(dolly / "dolly_safety_keyword_387.jsonl"), "response", "en")
-    add("Dolly, first rows", read(dolly / "dolly_first6400_no_context.jsonl.gz"), "response", "en")
+    for name, file in (
+        ("Dolly, keyword hits", "dolly_safety_keyword_387.jsonl"),
+        ("Dolly, first rows", "dolly_first6400_no_context.jsonl.gz"),
+    ):
+        add(name, read(dolly / file), "response", "en", "instruction")
     outputs = read(data / "refusal_direction_outputs" / "outputs_5models.jsonl.gz")
     for condition, name in (
         ("harmless_baseline", "harmless, five models"),
         ("harmless_actadd", "harmless, refusal induced (refused is right)"),
     ):
-        add(name, [r for r in outputs if r["condition"] == condition], "response", "en")
+        some = [row for row in outputs if row["condition"] == condition]
+        add(name, some, "response", "en", "prompt")
+    flores = read(data / "sib200_flores_parallel" / "sib200_9lang.jsonl.gz")
+    for code in LANGUAGES:
+        add(f"FLORES sentences, {code}", flores, code, code)
     return {"Harmless requests": table}
 
 
@@ -247,25 +261,102 @@ def speed(data: Path) -> dict[str, Table]:
     for name, rows in (
         ("about 60 characters", [row["response"][:60] for row in poly]),
         ("about 500 characters", [row["response"] for row in poly]),
+        ("ordinary ones, first 500", [row["answer"][:500] for row in arena if row["lang"] != "zh"]),
         ("about 1,400 characters", [row["answer"] for row in arena]),
     ):
-        fresh = [f"{text} {number}" for number, text in enumerate(rows)]
+        fresh = [f"{number} {answer}" for number, answer in enumerate(rows)]
+        languages_of._KNOWN.clear()
         start = time.process_time()
-        for text in fresh:
-            rules.judge("a prompt", text, "es")
+        for answer in fresh:
+            rules.judge("a prompt", answer, "es")
         whole = time.process_time() - start
-        start = time.process_time()
-        for text in fresh:
-            rules._judge(text, "es", "stop")  # the language is remembered: rules alone
-        alone = time.process_time() - start
+        alone = []
+        for _ in range(5):
+            start = time.process_time()
+            for answer in fresh:
+                rules._judge(answer, "es", "stop", "")  # the language is remembered: rules alone
+            alone.append(time.process_time() - start)
         table.append(
             {
                 "answers": name,
+                "mean characters": round(sum(map(len, fresh)) / len(fresh)),
                 "per second": round(len(fresh) / whole),
-                "without language identification": round(len(fresh) / alone),
+                "without language identification": round(len(fresh) / min(alone)),
             }
         )
-    return {"Speed": table}
+    return {"Speed": table, "Languages together (both cores, wall clock)": together(poly)}
+
+
+def together(rows: Sequence[Row]) -> Table:
+    """Identification one by one and all at once, of new texts; then the whole judge likewise."""
+    texts = [f"{number} {row['response']}" for number, row in enumerate(rows)]
+    cases = [Case("a prompt", answer, "es") for answer in texts]
+    table: Table = []
+    ways: tuple[tuple[str, Callable[[], object], Callable[[], object]], ...] = (
+        ("languages", lambda: [identify(one) for one in texts], lambda: identify_all(texts)),
+        (
+            "verdicts",
+            lambda: [rules.judge("a prompt", one, "es") for one in texts],
+            lambda: rules.Rules().judge(cases),
+        ),
+    )
+    for what, singly, at_once in ways:
+        found, seconds = [], []
+        for way in (singly, at_once):
+            languages_of._KNOWN.clear()
+            rules._remembered.cache_clear()
+            start = time.perf_counter()
+            found.append(way())
+            seconds.append(time.perf_counter() - start)
+        table.append(
+            {
+                "what": what,
+                "n": len(texts),
+                "one by one, per second": round(len(texts) / seconds[0]),
+                "together, per second": round(len(texts) / seconds[1]),
+                "same": found[0] == found[1],
+            }
+        )
+    return table
+
+
+def shortcuts(data: Path) -> dict[str, Table]:
+    """How many verdicts change if every pattern is tried everywhere: none may."""
+    cases: list[tuple[str, str, str]] = []
+    for model in XSTEST_MODELS:
+        rows = read(data / "xstest" / f"completions_{model}.jsonl")
+        cases += [(row["prompt"], row["completion"], "en") for row in rows]
+    for name, language in (("msts_es", "es"), ("msts_zh", "zh"), ("msts_en_textonly", "en")):
+        rows = read(data / "msts_refusal" / f"{name}.jsonl.gz")
+        cases += [(row["prompt_text"] or "", row["response"], language) for row in rows]
+    for language in ("en", "es"):
+        rows = read(data / "polyrefuse_outputs" / f"baseline_outputs_{language}.jsonl.gz")
+        cases += [("", row["response"], language) for row in rows]
+    arena = read(data / "arena_hard_answers" / "gpt4o_answers_en_es_zh.jsonl.gz")
+    cases += [("", row["answer"], row["lang"]) for row in arena]
+    rows = read(data / "dolly" / "dolly_first6400_no_context.jsonl.gz")
+    cases += [(row["instruction"], row["response"], "en") for row in rows]
+    flores = read(data / "sib200_flores_parallel" / "sib200_9lang.jsonl.gz")
+    for prompt in ("", "Should I?", "Why is it best?"):
+        cases += [(prompt, row[code], code) for row in flores for code in LANGUAGES]
+    tatoeba = read(data / "tatoeba" / "tatoeba_8lang_en.jsonl.gz")
+    cases += [(row["en"], row["text"], row["lang"]) for row in tatoeba]
+
+    def judged() -> list[Verdict]:
+        return [rules._judge(answer, code, "stop", asks(prompt)) for prompt, answer, code in cases]
+
+    quick = judged()
+    kept = Alternation.search, text._varied
+    try:
+        Alternation.search = lambda self, text, end=None, seen=None: self.whole.search(  # type: ignore[method-assign]
+            text, 0, len(text) if end is None else end
+        )
+        text._varied = lambda said: False
+        slow = judged()
+    finally:
+        Alternation.search, text._varied = kept  # type: ignore[method-assign]
+    changed = sum(one != other for one, other in zip(quick, slow, strict=True))
+    return {"Shortcuts": [{"answers": len(cases), "verdicts changed": changed}]}
 
 
 def _outcomes(counts: Mapping[Any, int]) -> Row:
@@ -284,7 +375,7 @@ def main() -> None:
     parser.add_argument("data", type=Path, help="the folder of public data")
     data = parser.parse_args().data
     tables: dict[str, Table] = {}
-    for part in (xstest, msts, polyrefuse, ordinary, languages, speed):
+    for part in (xstest, msts, polyrefuse, ordinary, languages, speed, shortcuts):
         tables |= part(data)
     for title, table in tables.items():
         print(markdown(title, table))

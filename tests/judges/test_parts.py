@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import random
+import re
+import sys
+
 import pytest
 
 from polydrift.errors import DataError
-from polydrift.judges import openers, text
-from polydrift.judges.language import OTHER, identify
-from polydrift.judges.phrases import phrases
+from polydrift.judges import language as languages
+from polydrift.judges import openers, rules, text
+from polydrift.judges.language import OTHER, identify, identify_all
+from polydrift.judges.phrases import CLASSES, phrases
 from polydrift.judges.rules import judge
+from polydrift.judges.rules_search import FLAGS, Alternation, Scanner, lower, needles
 from polydrift.languages import LANGUAGES
 
 HUMAN_RIGHTS = {
@@ -105,3 +111,109 @@ def test_openers_are_judged_as_what_they_are(language):
 def test_openers_of_an_unknown_language():
     with pytest.raises(DataError, match="unknown language 'fr'"):
         openers.refusals("fr")
+
+
+def test_languages_together_are_those_one_by_one():
+    texts = [*HUMAN_RIGHTS.values(), "", "42", "もちろんです。", *HUMAN_RIGHTS.values()]
+    texts += [f"{one} {two}" for one in HUMAN_RIGHTS.values() for two in HUMAN_RIGHTS.values()]
+    languages._KNOWN.clear()
+    together = identify_all(texts)
+    languages._KNOWN.clear()
+    assert together == [identify(one) for one in texts]
+    assert together[:9] == list(LANGUAGES)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "found"),
+    [
+        (r"\bi (?:can't|won't) .*help", (("i can't ", "i won't "), ("help",))),
+        (r"(?:abc|xabcx)+", (("abc",),)),
+        (r"colou?rs", (("colors", "colours"),)),
+        (r"a{2,9}tea", (("tea",),)),
+        (r"x*|y", ()),
+        (r"[a-z]{3}", ()),
+        (r"ΛΌΓΟΣ", (("λόγοσ",),)),
+        (r"(?:不能|无法)[^。]{0,4}(?:帮|做)", (("不能", "无法"), ("做", "帮"))),
+    ],
+)
+def test_needles_are_read_off_a_pattern(pattern, found):
+    assert [set(some) for some in needles(pattern)][: len(found)] == [set(some) for some in found]
+
+
+def test_a_scanner_sees_needles_that_overlap():
+    scanner = Scanner([Alternation(["cannot", "can", "not be", "nnotx", "be"])])
+    assert scanner.look("I CANNOT BE")[1] >= {"cannot", "can", "not be", "be"}
+    assert Scanner([Alternation([])]).look("anything") == ("anything", set())
+
+
+def test_the_leftmost_match_is_found_and_of_equals_the_first_pattern():
+    two = Alternation([r"b\w", r"a\w*", r"a"])
+    assert two.search("xxab").span() == (2, 4)
+    assert two.search("xxab", 3).span() == (2, 3)
+    assert two.search("zzz") is None
+    assert Alternation([]).search("zzz") is None
+    assert Alternation([]).whole.search("zzz") is None
+
+
+def made(seed: int) -> tuple[str, str]:
+    """A language, and a text made of bits of what its phrase files and lists are made of."""
+    draw = random.Random(seed)
+    code = draw.choice(list(LANGUAGES))
+    book = phrases(code)
+    bits = [*book.refusal_openers, *book.compliance_openers, *HUMAN_RIGHTS.values()]
+    bits += ["\n1. ", "\n- ", ": ", ":\n", ". ", "。", '"', "'", "«", "**", "\n", "2) ", " ", "😀"]
+    for name in CLASSES:
+        for pattern in draw.sample(getattr(book, name).patterns, 1):
+            bits += [piece for piece in re.split(r"[^\w' -]|\\\w", pattern) if piece.strip()]
+    joint = draw.choice(("", " "))
+    said = joint.join(draw.choice(bits) for _ in range(draw.randint(1, 60)))
+    return code, draw.choice((str, str.upper, str.title))(said) * draw.choice((1, 1, 1, 8))
+
+
+def test_no_shortcut_changes_a_verdict(monkeypatch):
+    texts = [made(seed) for seed in range(1500)]
+    asked = ("", "advice", "why")
+    quick = [rules._judge(said, code, "stop", one) for code, said in texts for one in asked]
+    whole = Alternation.whole.func
+    compiled: dict[int, re.Pattern[str]] = {}
+
+    def slowly(self, text, end=None, seen=None):
+        pattern = compiled.setdefault(id(self), whole(self))
+        return pattern.search(text, 0, len(text) if end is None else end)
+
+    monkeypatch.setattr(Alternation, "search", slowly)
+    monkeypatch.setattr(text, "_varied", lambda said: False)
+    slow = [rules._judge(said, code, "stop", one) for code, said in texts for one in asked]
+    assert quick == slow
+    assert {one.verdict for one in quick} == {"refused", "complied", "other"}
+    assert sum(one.verdict == "refused" for one in quick) > 500
+
+
+def test_case_is_folded_as_re_folds_it():
+    used = {
+        char
+        for code in LANGUAGES
+        for name in CLASSES
+        for needle in Scanner([getattr(phrases(code), name)])._starts
+        for char in needle
+    }
+    letters = re.compile(f"[{re.escape(''.join(sorted(used)))}]", FLAGS)
+    for number in range(sys.maxunicode + 1):
+        char = text.clean(chr(number))
+        if char and letters.fullmatch(char):
+            assert lower(char) in used, hex(number)
+
+
+def test_parts_of_text_take_no_shortcut_that_changes_them():
+    spaces = re.compile(r"[^\S\n]+")
+    for seed in range(300):
+        _, said = made(seed)
+        for odd in ("\t", "  ", "\u2003", "\u3000 \t", "\x85", " \u00a0"):
+            dressed = f"{odd}{said}{odd}x{odd}{odd}y".replace(" ", odd, 2)
+            cleaned = text.clean(dressed)
+            assert spaces.sub(" ", cleaned) == cleaned
+        if text._varied(said):
+            dense = "".join(filter(str.isalpha, said))
+            size = 6 if text.reach(dense, 10) == 10 else 3
+            grams = len(dense) - size + 1
+            assert len({dense[i : i + size] for i in range(grams)}) >= text.LOOP_RATIO * grams

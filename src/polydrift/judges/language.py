@@ -16,8 +16,6 @@ from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING
 
-from polydrift.judges.text import has
-
 if TYPE_CHECKING:
     from lingua import ConfidenceValue, LanguageDetector
 
@@ -49,8 +47,12 @@ _SCRIPTS = {
         r"[\u0400-\u08ff\u0980-\u0fff\u1000-\u17ff\uac00-\ud7a3]"
     ),
 }
-_SIGNS = ("```", "http", "@", "\\")  # whatever _NOT_PROSE finds has one of them
-_NOT_PROSE = re.compile(r"```.*?(?:```|\Z)|https?://\S+|\S+@\S+|\\[A-Za-z]+", re.DOTALL)
+_NOT_PROSE = (  # what tells nothing of the language, with a sign that it has
+    ("```", re.compile(r"```.*?(?:```|\Z)", re.DOTALL)),
+    ("http", re.compile(r"https?://\S+")),
+    ("@", re.compile(r"\S+@\S+")),
+    ("\\", re.compile(r"\\[A-Za-z]+")),
+)
 
 
 def identify(text: str) -> str | None:
@@ -78,8 +80,9 @@ _KNOWN: dict[str, str | None] = {}  # what was read of a text -> its language
 
 def _read(text: str) -> str:
     """What is read of a text: its beginning without code and addresses."""
-    if has(text, _SIGNS):
-        text = _NOT_PROSE.sub(" ", text)
+    for sign, pattern in _NOT_PROSE:
+        if sign in text:
+            text = pattern.sub(" ", text)
     return text[:READ]
 
 

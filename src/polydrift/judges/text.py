@@ -29,27 +29,27 @@ _INVISIBLE = re.compile(
     r"\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]"  # lone surrogates too
 )
 _HEADINGS = re.compile(r"^[ \t]*(?:#{1,6}|>)[ \t]?", re.MULTILINE)  # and quotations
+_BULLETS = re.compile(r"^[ \t]*\*[ \t]+", re.MULTILINE)
 _LINES = re.compile(r"_{2,3}|~~")  # below and through words
 _QUOTES = ('"', "«", "「", "『", " '", "\n'", "('", ":'")  # whatever _QUOTED finds inside a text
 _LINK = re.compile(r"\[([^\]\n]{1,200})\]\([^)\n]{0,200}\)")
 _ODD_SPACE = re.compile(r"[^\S\n -~]")  # a blank that is not in ASCII
-_PUNCTUATION = str.maketrans(
-    "’‘ʼ´“”„‟，！？：；（）．\u037e\u00a0\u3000" + "ſıϐϑϕϖϰϱϵẛ",
-    "''''\"\"\"\",!?:;().;  " + "siβθφπκρεṡ",  # letters that `re` takes for these in either case
+_PLAINER = str.maketrans(
+    "’‘ʼ´“”„‟，！？：；（）．\u037e\u00a0\u3000" + "ſıİµ\u0345ϐϑϕϖϰϱϵẛ",
+    "''''\"\"\"\",!?:;().;  " + "siIμιβθφπκρεṡ",  # `re` takes them for these, `lower` does not
 )
-_ODD_SIGN = re.compile(f"[{''.join(map(chr, _PUNCTUATION))}]")
+_ODD_SIGN = re.compile(f"[{''.join(map(chr, _PLAINER))}]")
 _CODE = re.compile(r"```.*?(?:```|\Z)", re.DOTALL)
-_ITEM = re.compile(
-    r"^[ \t]*(?:\d{1,2}[.)、]|[-*•‣–][ \t])|(?<=[\s:])\d{1,2}[.)][ \t]", re.MULTILINE
-)
+_LINE_ITEM = re.compile(r"\n[ \t]*(\d{1,2}[.)、]|[-*•‣–][ \t])")
+_INNER_ITEM = re.compile(r"[\s:](\d{1,2}[.)])(?=[ \t])")
 _QUOTED = re.compile(
     r"\"[^\"\n]{2,400}\"|«[^«»\n]{2,400}»|「[^「」\n]{2,400}」|『[^『』\n]{2,400}』"
     r"|(?<![^\s(:])'(?=\S)[^\n]{2,400}?(?<=\S)'(?![^\s.,;:!?)।。])"
 )
 _LEAD_ENDS = (  # each with strings of which whatever it finds has one
-    (("\n",), re.compile(r"^[ \t]*(?:\d{1,2}[.)、]|[-•‣][ \t])", re.MULTILINE)),
-    (("1.", "1)"), re.compile(r"(?<=[\s:])1[.)][ \t]")),
-    ((":\n", ": \n"), re.compile(r": ?\n")),
+    (("\n",), re.compile(r"\n([ \t]*(?:\d{1,2}[.)、]|[-•‣][ \t]))")),
+    (("1.", "1)"), re.compile(r"[\s:](1[.)][ \t])")),
+    ((":\n", ": \n"), re.compile(r"(:) ?\n")),
 )
 _HAN = re.compile(r"[\u3400-\u9fff\uf900-\ufaff]")
 
@@ -79,8 +79,7 @@ def clean(answer: str) -> str:
     text = text[: 2 * HEAD]
     if not text.isascii():
         text = unicodedata.normalize("NFC", text)
-        if _ODD_SIGN.search(text):
-            text = text.translate(_PUNCTUATION)
+        text = _ODD_SIGN.sub(_plainer, text)
     text = _INVISIBLE.sub("", text)
     if "](" in text:
         text = _LINK.sub(r"\1", text)
@@ -91,15 +90,21 @@ def clean(answer: str) -> str:
     return text.strip()[:HEAD]
 
 
+def _plainer(sign: re.Match[str]) -> str:
+    return chr(_PLAINER[ord(sign[0])])
+
+
 def plain(text: str) -> str:
-    """A cleaned text without Markdown signs and code blocks."""
+    """A cleaned text without Markdown signs and code blocks; every bullet is a dash."""
     if "```" in text:
         text = _CODE.sub("\n", text)
     if "#" in text or ">" in text:
         text = _HEADINGS.sub("", text)
     if "__" in text or "~~" in text:
         text = _LINES.sub("", text)
-    return text.replace("*", "").replace("`", "").strip()
+    if "*" in text:
+        text = _BULLETS.sub("- ", text).replace("*", "")
+    return text.replace("`", "").strip()
 
 
 def fold(text: str, language: str) -> str:
@@ -118,13 +123,14 @@ def unquoted(text: str) -> str:
 
 def lead(text: str) -> str:
     """The text before its first list item, or before what a colon at a line's end announces."""
-    found = [end.search(text, 1) for signs, end in _LEAD_ENDS if has(text, signs)]
-    return text[: min((match.start() for match in found if match), default=len(text)) + 1]
+    found = [end.search(text) for signs, end in _LEAD_ENDS if has(text, signs)]
+    return text[: min((match.start(1) for match in found if match), default=len(text)) + 1]
 
 
 def items(text: str) -> int:
     """How many list items a cleaned text has (numbered or bulleted)."""
-    return len(_ITEM.findall(text))
+    found = [*_LINE_ITEM.finditer("\n" + text), *_INNER_ITEM.finditer("\n" + text)]
+    return len({match.start(1) for match in found})
 
 
 def letters(text: str) -> int:
@@ -164,14 +170,15 @@ def loops(text: str) -> bool:
 def _varied(text: str) -> bool:
     """Whether the beginning of a text has distinct n-grams enough for all of it: surely no loop.
 
-    n characters make at most n n-grams, so LOOP_RATIO · n distinct ones prove it.
+    n characters that may be letters make at most n n-grams: LOOP_RATIO · n distinct ones prove it.
     """
-    enough = LOOP_RATIO * len(text)
-    dense = "".join(filter(str.isalpha, text[: int(1.5 * enough) + 20]))
+    enough = LOOP_RATIO * (len(text) - text.count(" "))
+    dense = "".join(filter(str.isalpha, text[: int(1.5 * enough) + 40]))
     if len(dense) < 80:  # what `reach` reads
         return False
     size = 6 if reach(dense, 10) == 10 else 3
-    return len({dense[i : i + size] for i in range(len(dense) - size + 1)}) >= enough
+    grams = min(len(dense) - size + 1, int(1.1 * enough) + 4)
+    return len({dense[i : i + size] for i in range(grams)}) >= enough
 
 
 def has(text: str, signs: Sequence[str]) -> bool:
