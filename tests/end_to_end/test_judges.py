@@ -16,7 +16,7 @@ from tests.engine.test_served import completion, server
 from tests.judges.tiny_judge import make_judge
 from tests.translate.conftest import PAIRS, fit, tokenizer, untrained
 
-BLIND = Path(__file__).parents[1] / "judges" / "blind"
+BLIND = Path(__file__).parents[1] / "judges" / "labelled" / "seen"
 
 
 @pytest.fixture(scope="module")
