@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import re
 import sys
+import time
 
 import pytest
 
@@ -217,3 +218,9 @@ def test_parts_of_text_take_no_shortcut_that_changes_them():
             size = 6 if text.reach(dense, 10) == 10 else 3
             grams = len(dense) - size + 1
             assert len({dense[i : i + size] for i in range(grams)}) >= text.LOOP_RATIO * grams
+
+
+def test_an_address_in_text_without_blanks_takes_no_square_of_time():
+    started = time.process_time()
+    assert identify("我们去" * 30_000 + "@") == "zh"
+    assert time.process_time() - started < 2.0

@@ -50,7 +50,7 @@ _SCRIPTS = {
 _NOT_PROSE = (  # what tells nothing of the language, with a sign that it has
     ("```", re.compile(r"```.*?(?:```|\Z)", re.DOTALL)),
     ("http", re.compile(r"https?://\S+")),
-    ("@", re.compile(r"\S+@\S+")),
+    ("@", re.compile(r"[^\s@]{1,64}@\S+")),  # bounded, or text without blanks takes its square
     ("\\", re.compile(r"\\[A-Za-z]+")),
 )
 
