@@ -10,8 +10,12 @@ from polydrift import specimens
 from polydrift.errors import DataError, StudyError
 from polydrift.needs import lacking
 from polydrift.plan import make_plan
-from polydrift.sources import survey
+from polydrift.results import read_tables
+from polydrift.run import read_lock, run
+from polydrift.sources import pin, suite_reference, survey
 from polydrift.study import Study, parse
+from tests.data.test_hub_data import cache, online  # noqa: F401
+from tests.engine.hub_server import COMMIT
 
 TEXT = """
 name = "s"
@@ -177,3 +181,66 @@ def test_references_that_lead_nowhere(folder: Path) -> None:
     )
     with pytest.raises(StudyError, match="a directory has no revisions"):
         survey(parse(text, folder=folder))
+
+
+HUB = """
+name = "s"
+[[bases]]
+name = "a"
+model = "specimen:llama-0"
+[[suites]]
+name = "sorry"
+data = "hub:owner/sorry"
+format = "sorry-bench"
+prompts = 440
+[evaluation]
+languages = ["en"]
+max_new_tokens = 4
+"""
+
+
+def test_a_suite_of_the_hub_is_pinned_to_a_commit_and_then_read(
+    tmp_path: Path,
+    online: object,  # noqa: F811
+) -> None:
+    asked = parse(HUB)
+    before = survey(asked)
+    assert before.data[suite_reference(asked.suites[0])].languages is None
+    (step,) = make_plan(asked, before).of("answer")
+    assert step.cost.answers == 440  # as declared, for nothing was fetched
+    assert lacking(asked, before) == [
+        "hub:owner/sorry: is fetched from the hub when the study runs; for a gated one, accept its "
+        "licence on its page and set HF_TOKEN to your token."
+    ]
+    pins = pin(asked, before)
+    assert pins == {"hub:owner/sorry": COMMIT}
+    after = survey(asked, pins)
+    assert lacking(asked, after) == []
+    (step,) = make_plan(asked, after).of("answer")
+    assert step.cost.answers == 1
+    ran = run(asked, tmp_path / "out", workers=1, quiet=True)
+    assert not ran.problems
+    assert read_lock(tmp_path / "out")["pins"] == pins
+    rows = read_tables(tmp_path / "out")["verdicts"].to_pylist()
+    assert [(row["prompt_id"], row["category"]) for row in rows] == [("1", "01 Hate Speech")]
+
+
+def test_what_was_left_out_of_a_suite_is_a_note(tmp_path: Path) -> None:
+    (tmp_path / "wide.csv").write_text("id,kind,en,da\n1,unsafe,Hi?,Hej?\n2,unsafe,Bye?,\n")
+    text = HUB.replace("hub:owner/sorry", "wide.csv").replace('format = "sorry-bench"\n', "")
+    text = text.replace("prompts = 440", 'columns = { "prompt.en" = "en", "prompt.da" = "da" }')
+    assert survey(parse(text, folder=tmp_path)).notes == (
+        "wide.csv: 1 prompt has no text in da ('2'); it is left out there.",
+    )
+
+
+def test_files_that_judges_need_must_be_there(tmp_path: Path) -> None:
+    text = HUB.replace("hub:owner/sorry", "specimen:suite").replace('format = "sorry-bench"\n', "")
+    text += '[[judges]]\nname = "j"\ncalibration = "c.json"\ntranslate = true\n'
+    text += '[translation]\nphrasebook = "b.jsonl"\n'
+    with pytest.raises(StudyError) as caught:
+        survey(parse(text, folder=tmp_path))
+    assert caught.value.problems == tuple(
+        f"{name}: there is no such file at {tmp_path / name}; mend it."
+        for name in ("c.json", "b.jsonl")
+    )
