@@ -18,7 +18,7 @@ VERSIONS: Mapping[Kind, str] = {
     "answer": "2",
     "translate": "1",
     "judge": "2",
-    "measure": "2",
+    "measure": "3",
 }
 
 

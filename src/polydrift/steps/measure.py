@@ -4,27 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from polydrift.data.benign import read_examples
 from polydrift.data.rows import rows_of
-from polydrift.data.suites import read_suite
-from polydrift.engine.activations import LastToken, last_token
-from polydrift.engine.model import Model
 from polydrift.errors import PolydriftError
-from polydrift.judges.openers import compliances, refusals
 from polydrift.measures.accuracy import accuracy
-from polydrift.measures.drift import drift
-from polydrift.measures.margin import refusal_margin
 from polydrift.measures.perplexity import bits_per_byte, perplexity
 from polydrift.steps import MEASURES, Done, Job
-from polydrift.steps.models import base_model, cohort_of, in_turn, usable
+from polydrift.steps.inside import Row, inside, row
+from polydrift.steps.models import cohort_of, in_turn, usable
 
-Row = dict[str, Any]
 Found = tuple[int, list[Row] | PolydriftError]
 
 
@@ -33,7 +25,7 @@ def measure(jobs: Sequence[Job]) -> Done:
     jobs, unusable = usable(jobs)
     yield from unusable
     rows: dict[int, list[Row]] = {i: [] for i in range(len(jobs))}
-    for part in (_heldout, _inside):
+    for part in (_heldout, _seen):
         working = [jobs[i] for i in rows]
         if working:
             for i, found in part(working):
@@ -70,71 +62,14 @@ def _heldout(jobs: Sequence[Job]) -> Iterator[Found]:
         yield (
             i,
             [
-                _row("perplexity", perplexity(nats.sum(), tokens), tokens),
-                _row("bits_per_byte", bits_per_byte(nats.sum(), size), size),
-                _row("accuracy", accuracy([one.greedy for one in scores]), len(scores)),
+                row("perplexity", perplexity(nats.sum(), tokens), tokens),
+                row("bits_per_byte", bits_per_byte(nats.sum(), size), size),
+                row("accuracy", accuracy([one.greedy for one in scores]), len(scores)),
             ],
         )
 
 
-def _inside(jobs: Sequence[Job]) -> Iterator[Found]:
-    """The refusal margin at the first token, and how far each layer is from the base's."""
-    places = jobs[0].places
-    if "prompts" not in jobs[0].files:
-        return
-    prompts = rows_of(
-        partial(read_suite, **places["how"]),
-        Path(places["prompts"]),
-        places["language"],
-        jobs[0].files["prompts"],
-    )
-    texts = [prompt.text for prompt in prompts]
-    unsafe = np.array([prompt.kind == "unsafe" for prompt in prompts], dtype=bool)
-    cohort = cohort_of(jobs)
-    base: LastToken | None = None
-    for i, seen in cohort.last_tokens(texts, progress=in_turn(jobs)):
-        if isinstance(seen, PolydriftError):
-            yield i, seen
-            continue
-        job = jobs[i]
-        job.seconds = (job.seconds or 0.0) + cohort.seconds[i]
-        try:
-            rows = _margin(cohort.model, places["language"], seen.logprobs_next[unsafe])
-            if not (job.inputs or {"adapter", "tuned_model"} & job.places.keys()):
-                base = seen  # the base comes before its variants
-            elif job.params.get("drift"):
-                base = base or last_token(base_model(job), texts)
-                rows += _drift(base, seen)
-        except PolydriftError as error:
-            yield i, error
-        else:
-            yield i, rows
-
-
-def _margin(model: Model, language: str, logprobs: np.ndarray) -> list[Row]:
-    value = refusal_margin(
-        logprobs,
-        model.chat.first_tokens(refusals(language)),
-        model.chat.first_tokens(compliances(language)),
-    )
-    return [_row("refusal_margin", value, len(logprobs))]
-
-
-def _drift(base: LastToken, variant: LastToken) -> list[Row]:
-    found = drift(base.hidden, variant.hidden)
-    n = base.hidden.shape[1]
-    return [
-        _row(name, value, n, layer)
-        for name, values in (("drift_cosine", found.cosine), ("drift_l2", found.relative_l2))
-        for layer, value in enumerate(values)
-    ]
-
-
-def _row(name: str, value: float, n: int, layer: int | None = None) -> Row:
-    number = float(value)
-    return {
-        "measure": name,
-        "layer": layer,
-        "value": None if np.isnan(number) else number,
-        "n": int(n),
-    }
+def _seen(jobs: Sequence[Job]) -> Iterator[Found]:
+    """What is seen inside on the suite's prompts, if the study has a suite."""
+    if "prompts" in jobs[0].files:
+        yield from inside(jobs)
