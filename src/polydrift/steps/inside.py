@@ -57,6 +57,11 @@ def inside(jobs: Sequence[Job]) -> Iterator[tuple[int, list[Row] | PolydriftErro
     found: dict[int, _Looked] = {}
     base: _Base | None = None
     waiting: list[tuple[int, Seen]] = []  # seen of variants before all of their base was
+    compared = next((job for job in jobs if _compared(job)), None)
+    if compared and not any(map(_is_base, jobs)):  # another batch of jobs has it
+        base = _Base(suite)
+        for one in activations(base_model(compared), 1, texts):  # before any variant is merged
+            base.add(one)
 
     def taken(i: int, seen: Seen) -> list[Row] | PolydriftError | None:
         """A job's rows, when all is seen."""
@@ -75,10 +80,6 @@ def inside(jobs: Sequence[Job]) -> Iterator[tuple[int, list[Row] | PolydriftErro
             continue
         if _is_base(jobs[i]) and i not in found:
             base = found[i] = _Base(suite)
-        elif base is None and _compared(jobs[i]):  # another batch of jobs has it
-            base = _Base(suite)
-            for one in activations(base_model(jobs[i]), 1, texts):
-                base.add(one)
         ready = [(i, seen)]
         if _compared(jobs[i]) and base is not None and base.count < len(prompts):
             waiting += ready
