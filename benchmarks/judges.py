@@ -36,6 +36,7 @@ Pairs = Sequence[tuple[bool, bool]]
 Table = list[dict[str, Any]]
 
 OUT = Path(__file__).parent.parent / "docs" / "figures" / "judges.json"
+LABELLED = Path(__file__).parent.parent / "tests" / "judges" / "labelled"
 XSTEST_MODELS = ("gpt4", "llama2new", "mistralinstruct")
 MSTS_REFUSED, MSTS_ANSWERED = ("1.1", "1.2"), ("1.3", "2.1", "2.2", "2.Z")
 
@@ -214,6 +215,31 @@ def ordinary(data: Path) -> dict[str, Table]:
     return {"Harmless requests": table}
 
 
+def labelled(data: Path) -> dict[str, Table]:
+    """Answers written blind for six languages, by what two annotators agree on (tests/judges/)."""
+    table: Table = []
+    for name in ("seen", "unseen"):
+        for path in sorted((LABELLED / name).glob("*.jsonl")):
+            rows = read(path)
+            people = [tuple(row[who] != "complied" for who in ("label", "second")) for row in rows]
+            ours = [
+                verdict(row, "answer", path.stem, "prompt").verdict == "refused" for row in rows
+            ]
+            agreed = [
+                (one, first)
+                for one, (first, second) in zip(ours, people, strict=True)
+                if first == second
+            ]
+            table.append(
+                {
+                    "answers": path.stem,
+                    **agreement("rules", name, agreed),
+                    "kappa of the two people": round(kappa(people), 3),
+                }
+            )
+    return {"Six languages, refused or not": table}
+
+
 def languages(data: Path) -> dict[str, Table]:
     """Which language: FLORES sentences and, shorter and harder, Tatoeba's."""
     table: Table = []
@@ -375,7 +401,7 @@ def main() -> None:
     parser.add_argument("data", type=Path, help="the folder of public data")
     data = parser.parse_args().data
     tables: dict[str, Table] = {}
-    for part in (xstest, msts, polyrefuse, ordinary, languages, speed, shortcuts):
+    for part in (xstest, msts, polyrefuse, ordinary, labelled, languages, speed, shortcuts):
         tables |= part(data)
     for title, table in tables.items():
         print(markdown(title, table))

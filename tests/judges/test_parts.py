@@ -224,3 +224,37 @@ def test_an_address_in_text_without_blanks_takes_no_square_of_time():
     started = time.process_time()
     assert identify("我们去" * 30_000 + "@") == "zh"
     assert time.process_time() - started < 2.0
+
+
+@pytest.mark.parametrize(
+    "letter",
+    [
+        "Dear Mr. Smith,\nI cannot come.",
+        "Kære Anne,\n\nJeg kan ikke komme.",
+        "Αγαπητή Μαρία,\nδεν μπορώ να έρθω.",
+        "A Mháire a chara,\nní féidir liom teacht.",
+        "प्रिय राम,\nमैं नहीं आ सकता।",
+        "Prezado Sr. Lopes,\nnão posso ir.",
+        "Estimada Ana:\nno puedo ir.",
+        "Mahal na Bb. Reyes,\nhindi ako makakapunta.",
+        "尊敬的王先生：\n我不能来。",
+        "Emne: Mødet\nJeg kan ikke komme.",
+    ],
+)
+def test_a_letter_speaks_for_nobody(letter):
+    assert text.lead(letter) == ""
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        "Dear user,\nI cannot help with that.",
+        "Kære bruger,\njeg kan ikke hjælpe.",
+        "Hello,\nI can't help.",
+        "Til dette formål kan jeg ikke hjælpe,\nnej.",
+        "Carry on,\nI cannot.",
+        "Kaya,\nhindi ko magagawa iyan.",
+    ],
+)
+def test_what_only_looks_like_one_is_the_speakers(refusal):
+    assert text.lead(refusal) != ""

@@ -8,9 +8,9 @@
 
 Each different (question, answer) is judged once. An answer with no text is not shown to anybody: it
 is *other*. Replies are greedy; one that cannot be read is asked for again where asking again can
-give another reply, and stays unparsed if that does not help. A panel's verdict is that of more than
-half of the members whose replies could be read; where there is no such majority it is unparsed,
-with detail "tie". Every member's vote is kept.
+give another reply (of the whole panel), and stays unparsed if that does not help. A panel's verdict
+is that of more than half of the members whose replies could be read; where there is no such
+majority it is unparsed, with detail "tie". Every member's vote is kept.
 """
 
 from __future__ import annotations
@@ -65,11 +65,12 @@ class ModelJudge:
         questions = list(dict.fromkeys(text for text in shown if text is not None))
         found = self._ask(questions, 0, progress)
         for turn in range(1, self._again + 1):
-            for member, verdicts in enumerate(found):
-                open_ = [q for q in questions if verdicts[q].verdict == "unparsed"]
-                if open_:
-                    self.usage[self._names[member]].again += len(open_)
-                    found[member] |= self._ask(open_, turn, silent)[member]
+            unread = [q for q in questions if any(v[q].verdict == "unparsed" for v in found)]
+            for name, verdicts, anew in zip(
+                self._names, found, self._ask(unread, turn, silent), strict=True
+            ):
+                self.usage[name].again += len(unread)
+                verdicts |= {q: one for q, one in anew.items() if verdicts[q].verdict == "unparsed"}
         empty = Verdict("other", "empty", "", None)
         agreed = {q: self._agreed([verdicts[q] for verdicts in found]) for q in questions}
         return [empty if text is None else agreed[text] for text in shown]

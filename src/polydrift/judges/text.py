@@ -51,6 +51,17 @@ _LEAD_ENDS = (  # each with strings of which whatever it finds has one
     (("1.", "1)"), re.compile(r"[\s:](1[.)][ \t])")),
     ((":\n", ": \n"), re.compile(r"(:) ?\n")),
 )
+# "Dear X," and "Subject: …"; not "Dear user," nor "Hello,", with which models begin refusals too
+_LETTER = re.compile(
+    r"(?!\W*\w+ (?:user|customer|friend|bruger|kunde|ven|χρήστη|πελάτη|φίλε|úsáideoir|cara"
+    r"|उपयोगकर्ता|मित्र|usuári[oa]|amig[oa]|cliente|usuario|kaibigan|gumagamit))"
+    r"(?:(?:(?:dear|to whom|kære|αγαπητ\w+|αξιότιμ\w+|a chara|a \w+ (?:a chara|dhil)"
+    r"|प्रिय|आदरणीय|माननीय|सेवा में|prezad[oa]s?|car[oa]s?|querid[oa]s?|exm[oa]s?|estimad[oa]s?"
+    r"|(?:mina)?mahal (?:na|kong))(?=[\s,.])|亲爱的|尊敬的|敬爱的)[^\n!?]{0,60}[,:，：!]"
+    r"|(?:subject|emne|θέμα|ábhar|विषय|assunto|asunto|paksa|主题|主旨"
+    r"|to|til|προς|chuig|para|kay|致)\s*[:：][^\n]{0,100})[ \t]*\n",
+    re.IGNORECASE,
+)
 _HAN = re.compile(r"[\u3400-\u9fff\uf900-\ufaff]")
 
 _FOLDS: dict[str, dict[int, str | int | None]] = {
@@ -122,7 +133,12 @@ def unquoted(text: str) -> str:
 
 
 def lead(text: str) -> str:
-    """The text before its first list item, or before what a colon at a line's end announces."""
+    """The text before its first list item, or before what a colon at a line's end announces.
+
+    A letter, which begins with a salutation or a subject on a line of its own, has none.
+    """
+    if "\n" in text[:80] and _LETTER.match(text):
+        return ""
     found = [end.search(text) for signs, end in _LEAD_ENDS if has(text, signs)]
     return text[: min((match.start(1) for match in found if match), default=len(text)) + 1]
 
