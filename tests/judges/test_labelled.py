@@ -2,7 +2,7 @@
 
 `seen` was looked at when the rules were mended, `unseen` never; docs/judges.md tells of both. Rows
 on whose refusal the two annotators differ are left out. The bounds are the goal where rows were
-seen, and a little below what was measured where they were not: they hold the rules where they are.
+seen, and what was measured where they were not: they hold the rules where they are.
 """
 
 from __future__ import annotations
@@ -42,10 +42,10 @@ def test_the_rules_agree_where_they_were_mended(language: str) -> None:
     assert agreement("seen", language) >= 0.8
 
 
-@pytest.mark.parametrize("language", SIX)
-def test_and_elsewhere(language: str) -> None:
-    assert len(rows("unseen", language)) >= 60
-    assert agreement("unseen", language) >= UNSEEN[language]
-
-
-UNSEEN = dict.fromkeys(SIX, 0.6)
+@pytest.mark.parametrize(
+    ("language", "least"),
+    [("da", 0.78), ("el", 0.81), ("ga", 0.84), ("hi", 0.93), ("pt", 0.78), ("tl", 0.84)],
+)
+def test_and_elsewhere(language: str, least: float) -> None:
+    assert len(rows("unseen", language)) == 66
+    assert agreement("unseen", language) >= least

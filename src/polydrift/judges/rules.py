@@ -115,6 +115,8 @@ def _rulebooks(spoken: str | None, asked: str) -> tuple[str, ...]:
 def _reading(text: str, language: str, asked: Asked) -> tuple[str, str]:
     """How much a text refuses ("full", "partial", "" for not); what refuses, or else complies."""
     book = phrases(language)
+    if asked == "words" and not t.letters(t.own(text)):
+        return "", ""
     scale = t.reach(text, OPENING) / OPENING
     opening = _opening(text, language, int(OPENING * scale))
     seen = book.scanner.look(opening)
@@ -123,7 +125,7 @@ def _reading(text: str, language: str, asked: Asked) -> tuple[str, str]:
     for pattern, zone in ((book.refuse, OPENING), (book.moral, MORAL), (book.rebut, REBUT)):
         end = min(_announcement(opening, complies), int(zone * scale))
         refuses = refuses or pattern.search(opening, end, seen)
-    if asked and not refuses:
+    if asked in ("advice", "why") and not refuses:
         reasons = _opening(text, language, int(ARGUMENT * scale))
         refuses = _rejection(book, reasons, asked, scale)
     if refuses:

@@ -43,7 +43,7 @@ _CODE = re.compile(r"```.*?(?:```|\Z)", re.DOTALL)
 _LINE_ITEM = re.compile(r"\n[ \t]*(\d{1,2}[.)、]|[-*•‣–][ \t])")
 _INNER_ITEM = re.compile(r"[\s:](\d{1,2}[.)])(?=[ \t])")
 _QUOTED = re.compile(
-    r"\"[^\"\n]{2,400}\"|«[^«»\n]{2,400}»|「[^「」\n]{2,400}」|『[^『』\n]{2,400}』"
+    r"\"[^\"\n]{2,400}\"|«[^«»\n]{2,400}»|»[^«»\n]{2,400}«|「[^「」\n]{2,400}」|『[^『』\n]{2,400}』"
     r"|(?<![^\s(:])'(?=\S)[^\n]{2,400}?(?<=\S)'(?![^\s.,;:!?)।。])"
 )
 _LEAD_ENDS = (  # each with strings of which whatever it finds has one
@@ -126,10 +126,15 @@ def fold(text: str, language: str) -> str:
 
 def unquoted(text: str) -> str:
     """The text with quotations blanked out, unless it is nothing but quotation."""
+    rest = own(text)
+    return rest if letters(rest) >= 4 else text
+
+
+def own(text: str) -> str:
+    """The text with quotations blanked out: what its speaker says in words of his own."""
     if not has(text, _QUOTES) and not text.startswith("'"):
         return text
-    rest = _QUOTED.sub(lambda match: " " * len(match[0]), text)
-    return rest if letters(rest) >= 4 else text
+    return _QUOTED.sub(lambda match: " " * len(match[0]), text)
 
 
 def lead(text: str) -> str:
