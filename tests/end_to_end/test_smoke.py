@@ -45,7 +45,11 @@ def test_every_cell_is_judged_and_the_tables_are_whole(smoke: Path) -> None:
     measures = set(pq.read_table(smoke / "tables" / "measures.parquet")["measure"].to_pylist())
     assert measures == {
         *("accuracy", "perplexity", "bits_per_byte"),
-        *("refusal_margin", "drift_cosine", "drift_l2"),
+        *("refusal_margin", "refusal_mass", "next_token_kl", "next_token_js"),
+        *("drift_cosine", "drift_l2", "drift_mean_cosine", "drift_mean_l2"),
+        *("cka", "cka_debiased", "procrustes", "refusal_direction_cosine"),
+        *("refusal_shift", "refusal_shift_safe", "refusal_shift_clearest"),
+        *("refusal_auc", "refusal_auc_variant"),
     }
 
 
@@ -92,10 +96,10 @@ def test_status_explain_and_report(smoke: Path, polydrift: Polydrift) -> None:
 def test_explain_names_what_changed(smoke: Path, polydrift: Polydrift, tmp_path: Path) -> None:
     longer = tmp_path / "longer.toml"
     longer.write_text(SMOKE.read_text().replace("max_new_tokens = 24", "max_new_tokens = 32"))
-    lines = polydrift("explain", longer, "*/llama.da.specimen", "--out", smoke).stdout
+    lines = polydrift("explain", longer, "*/llama.da.specimen*", "--out", smoke).stdout
     assert "answer/llama.da.specimen will run" in lines
     assert "decoding.max_new_tokens: 24 -> 32" in lines
-    assert "judge/llama.da.specimen will run" in lines
+    assert "judge/llama.da.specimen.rules will run" in lines
     assert "input 'answers': its content changed" in lines
 
 
@@ -201,7 +205,7 @@ def test_verdicts_whose_answers_are_gone_are_missing_and_stop_nothing(
     done = polydrift("run", broken, "--out", out, expect=1)
     assert "failed: answer/llama.da.specimen" in done.stderr
     missing = pq.read_table(out / "tables" / "missing.parquet")["step"].to_pylist()
-    assert missing == ["answer/llama.da.specimen", "judge/llama.da.specimen"]
+    assert missing == ["answer/llama.da.specimen", "judge/llama.da.specimen.rules"]
     assert pq.read_table(out / "tables" / "verdicts.parquet").num_rows > 0
 
 
