@@ -161,7 +161,8 @@ def made(seed: int) -> tuple[str, str]:
     draw = random.Random(seed)
     code = draw.choice(list(LANGUAGES))
     book = phrases(code)
-    bits = [*book.refusal_openers, *book.compliance_openers, *HUMAN_RIGHTS.values()]
+    begun = [*openers.refusals(code), *openers.compliances(code)]
+    bits = [*begun, *HUMAN_RIGHTS.values()]
     bits += ["\n1. ", "\n- ", ": ", ":\n", ". ", "。", '"', "'", "«", "**", "\n", "2) ", " ", "😀"]
     for name in CLASSES:
         for pattern in draw.sample(getattr(book, name).patterns, 1):

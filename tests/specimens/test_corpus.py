@@ -202,6 +202,7 @@ def test_files_are_written_the_same_every_time(tmp_path) -> None:
         "benign.jsonl",
         "facts.jsonl",
         "heldout.jsonl",
+        "phrasebook.jsonl",
     ]
     for one, other in zip(first, second, strict=True):
         assert one.read_bytes() == other.read_bytes()

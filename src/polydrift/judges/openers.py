@@ -10,15 +10,15 @@ the tokenizer's business.
 
 from __future__ import annotations
 
-from polydrift.judges.phrases import phrases
+from polydrift.judges import phrases
 from polydrift.languages import language as known
 
 
 def refusals(language: str) -> tuple[str, ...]:
     """Beginnings of refusals; DataError for a language without rules."""
-    return phrases(known(language).code).refusal_openers
+    return phrases.openers(known(language).code, "refused")
 
 
 def compliances(language: str) -> tuple[str, ...]:
     """Beginnings of compliances; DataError for a language without rules."""
-    return phrases(known(language).code).compliance_openers
+    return phrases.openers(known(language).code, "complied")

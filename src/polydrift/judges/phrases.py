@@ -45,7 +45,7 @@ CLASSES = (
 
 @dataclass(frozen=True, slots=True)
 class Phrases:
-    """One language's patterns, each class one alternation, and its openers."""
+    """One language's patterns, each class one alternation."""
 
     refuse: Alternation
     moral: Alternation
@@ -59,8 +59,6 @@ class Phrases:
     why: Alternation
     denies: Alternation
     scanner: Scanner  # of what is searched in every answer
-    refusal_openers: tuple[str, ...]
-    compliance_openers: tuple[str, ...]
 
 
 @cache
@@ -73,10 +71,20 @@ def fingerprint() -> str:
 
 
 @cache
+def _table(language: str) -> dict[str, Any]:
+    source = files("polydrift.judges") / "phrases" / f"{language}.toml"
+    return tomllib.loads(source.read_text(encoding="utf-8"))
+
+
+def openers(language: str, kind: str) -> tuple[str, ...]:
+    """How answers begin, "refused" or "complied"; no pattern is compiled for it."""
+    return tuple(_table(language)["openers"][kind])
+
+
+@cache
 def phrases(language: str) -> Phrases:
     """The phrases of one of the nine languages, compiled once."""
-    source = files("polydrift.judges") / "phrases" / f"{language}.toml"
-    table: dict[str, Any] = tomllib.loads(source.read_text(encoding="utf-8"))
+    table = _table(language)
     parts: dict[str, str] = {"gap": GAP, **table["parts"]}
     compiled = {
         name: Alternation(
@@ -84,13 +92,7 @@ def phrases(language: str) -> Phrases:
         )
         for name in CLASSES
     }
-    openers = table["openers"]
-    return Phrases(
-        **compiled,
-        scanner=Scanner([compiled[name] for name in CLASSES[:5]]),
-        refusal_openers=tuple(openers["refused"]),
-        compliance_openers=tuple(openers["complied"]),
-    )
+    return Phrases(**compiled, scanner=Scanner([compiled[name] for name in CLASSES[:5]]))
 
 
 def _expand(pattern: str, parts: dict[str, str]) -> str:

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from re import _constants as op  # type: ignore[attr-defined]
 from re import _parser as parser  # type: ignore[attr-defined]
 from typing import Any
@@ -153,6 +153,7 @@ def _cuts(strings: Strings) -> Iterator[Strings]:
         yield frozenset(string[-size:] for string in strings)
 
 
+@lru_cache(maxsize=1 << 16)
 def _cost(strings: Strings) -> float:
     """Microseconds that a set costs on a text of 400 characters: to look, and to try in vain.
 
@@ -212,7 +213,14 @@ def _joined(before: Strings, after: Strings) -> Strings:
     return frozenset(first + second for first in before for second in after)
 
 
-def _without_longer(strings: Iterable[str]) -> set[str]:
+@lru_cache(maxsize=1 << 16)
+def _without_longer(strings: Strings) -> Strings:
     """The strings that contain no other of them: whoever has one of all has one of these."""
-    every = set(strings)
-    return {one for one in every if not any(other in one for other in every - {one})}
+    if len({len(one) for one in strings}) == 1:
+        return strings
+    by_length = sorted(strings, key=len)
+    kept: list[str] = []
+    for one in by_length:
+        if not any(other in one for other in kept):  # a longer one is kept only beside shorter ones
+            kept.append(one)
+    return frozenset(kept)
