@@ -27,11 +27,11 @@ ORDER = (
     {"step"},
     {"study", "study_checks"},
     {"specimens"},
-    {"data", "engine", "judges", "measures", "stats", "translate"},
+    {"capability", "data", "engine", "judges", "measures", "stats", "translate"},
     {"store"},
     {"toml_lines", "records", "seeds", "disk", "languages", "errors"},
 )
-BOTTOM = {"data", "engine", "judges", "measures", "stats", "translate"}
+BOTTOM = {"capability", "data", "engine", "judges", "measures", "stats", "translate"}
 UNKNOWN_TO_BOTTOM = {"store", "plan", "study", "sources", "run", "launch", "steps", "tables"}
 
 

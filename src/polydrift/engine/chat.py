@@ -52,7 +52,7 @@ class Chat:
         self._known: dict[str, tuple[int, ...]] = {}
         self.joined = 0
         try:
-            self._template = _pinned(tokenizer.get_chat_template())
+            self._template = pinned(tokenizer.get_chat_template())
         except ValueError:
             raise ModelError(
                 f"the tokenizer of {tokenizer.name_or_path} has no chat template, so it is unknown "
@@ -166,7 +166,7 @@ class Chat:
         return [int(i) for i in self._tokenizer.encode(rendered, add_special_tokens=False)]
 
 
-def _pinned(template: str) -> str:
+def pinned(template: str) -> str:
     """The template with a `strftime_now` of its own, which knows only `PINNED`."""
     if "strftime_now" not in template:
         return template

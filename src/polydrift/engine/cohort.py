@@ -60,6 +60,11 @@ class Cohort:
         """How many there are."""
         return len(self._adapters)
 
+    def name(self, member: int) -> str:
+        """A member's directory, or the base's name."""
+        directory = self._adapters[member]
+        return self.model.source.model if directory is None else str(directory)
+
     def answer(
         self,
         prompts: Sequence[str],
@@ -96,6 +101,20 @@ class Cohort:
             return [*score_ids(self.model, lanes, rows, progress=told)]
 
         width = routes.read_together(self.model, len(rows), self.members)
+        yield from self._each(width, work, progress)
+
+    def compute(
+        self,
+        work: Callable[[int, Progress], Sequence[T | ModelError]],
+        *,
+        width: int = 1,
+        progress: Progress = silent,
+    ) -> Iterator[tuple[int, T | ModelError]]:
+        """Have every member do work of the caller's own: (member, what came of it).
+
+        work: told how many adapters the network computes side by side, for which rows of a batch
+        are adapter-major; gives one result for each of them. width: how many at most.
+        """
         yield from self._each(width, work, progress)
 
     def activations(
@@ -218,9 +237,7 @@ class Cohort:
         return told
 
     def _named(self, member: int, error: ModelError) -> ModelError:
-        directory = self._adapters[member]
-        name = self.model.source.model if directory is None else str(directory)
-        text = str(error)
+        name, text = self.name(member), str(error)
         return error if text.startswith(name) else ModelError(f"{name}: {text}")
 
 

@@ -37,7 +37,7 @@ def splits(network: PreTrainedModel) -> bool:
     ids = _trial_ids(network)
     with torch.inference_mode():
         try:
-            parts = _head(
+            parts = through_head(
                 network, decoder(network)(input_ids=ids, use_cache=False).last_hidden_state
             )
             whole = wide(network(input_ids=ids, use_cache=False).logits)
@@ -83,7 +83,7 @@ def logits_at(model: Model, ids: Tensor, chosen: Tensor) -> Tensor:
         whole: Tensor = model.network(input_ids=ids, use_cache=False).logits
         return wide(whole[chosen])
     hidden = decoder(model.network)(input_ids=ids, use_cache=False).last_hidden_state
-    return _head(model.network, hidden[chosen])
+    return through_head(model.network, hidden[chosen])
 
 
 def next_logits(model: Model, **inputs: Any) -> Tensor:
@@ -91,7 +91,7 @@ def next_logits(model: Model, **inputs: Any) -> Tensor:
     if not model.splits:
         whole: Tensor = model.network(**inputs).logits
         return wide(whole[:, -1])
-    return _head(model.network, decoder(model.network)(**inputs).last_hidden_state[:, -1])
+    return through_head(model.network, decoder(model.network)(**inputs).last_hidden_state[:, -1])
 
 
 def every_state(model: Model, ids: Tensor, last: Tensor) -> tuple[list[Tensor], Tensor]:
@@ -109,7 +109,7 @@ def every_state(model: Model, ids: Tensor, last: Tensor) -> tuple[list[Tensor], 
         return states, wide(whole.logits[row, last])
     found = decoder(model.network)(**inputs)
     states = [layer.to(ids.device) for layer in found.hidden_states]
-    return states, _head(model.network, found.last_hidden_state[row, last])
+    return states, through_head(model.network, found.last_hidden_state[row, last])
 
 
 def pad_right(
@@ -148,7 +148,8 @@ def wide(logits: Tensor) -> Tensor:
     return logits if logits.dtype == torch.float64 else logits.float()
 
 
-def _head(network: PreTrainedModel, hidden: Tensor) -> Tensor:
+def through_head(network: PreTrainedModel, hidden: Tensor) -> Tensor:
+    """Float32 logits of hidden states, the network's soft cap applied."""
     head = network.get_output_embeddings()
     assert head is not None
     logits: Tensor = head(hidden)
