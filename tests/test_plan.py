@@ -10,9 +10,10 @@ import pytest
 
 from polydrift.errors import StudyError
 from polydrift.plan import Plan, make_plan
-from polydrift.sources import DataSource, ModelSource, RowsOf, Sources
+from polydrift.references import corpus_reference, suite_reference
+from polydrift.sources import DataSource, FileSource, ModelSource, RowsOf, Sources
 from polydrift.step import Step
-from polydrift.study import Study, parse
+from polydrift.study import Study, check, parse
 
 TEXT = """
 name = "s"
@@ -104,10 +105,10 @@ def test_every_step_stands_after_its_inputs_and_names_are_unique() -> None:
     ("change", "kinds"),
     [
         (swap("epochs = [1, 3]", "epochs = [1, 3]\nlearning_rate = 1e-3"),
-         {"tune", "answer", "judge", "measure"}),
-        (swap('model = "m"', 'model = "n"'), {"tune", "answer", "judge", "measure"}),
+         {"tune", "answer", "judge", "measure", "compare"}),
+        (swap('model = "m"', 'model = "n"'), {"tune", "answer", "judge", "measure", "compare"}),
         (swap('model = "m"', 'model = "m"\ndtype = "bfloat16"'),
-         {"tune", "answer", "judge", "measure"}),
+         {"tune", "answer", "judge", "measure", "compare"}),
         (swap("[measures]", "max_new_tokens = 7\n[measures]"), {"answer", "judge"}),
         (swap("[measures]", "temperature = 0.7\n[measures]"), {"answer", "judge"}),
     ],
@@ -132,7 +133,7 @@ def test_what_determines_a_result_moves_its_key(
     ],
 )
 def test_what_does_not_determine_a_result_moves_no_key(change: Callable[[str], str]) -> None:
-    assert moved(change) == set()
+    assert moved(change) <= {"compare"}  # which is about all languages and adapters that there are
 
 
 def test_a_greedy_answer_does_not_know_top_p() -> None:
@@ -159,7 +160,8 @@ def test_new_rows_in_one_language_move_that_language_alone() -> None:
     assert prompts.languages
     changed = replace(prompts, languages={**prompts.languages, "da": RowsOf("other", 11, 1100)})
     before, after = keys(planned()), keys(planned(world=sources(p=changed)))
-    assert {name.split(".")[1] for name in before if before[name] != after[name]} == {"da"}
+    changed_parts = {name.split(".")[1] for name in before if before[name] != after[name]}
+    assert changed_parts == {"da", "directions"}
 
 
 def test_paths_are_in_no_key() -> None:
@@ -215,3 +217,61 @@ def test_planning_loads_no_torch(module: str) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+MORE = """
+[measures.corpus]
+data = "c"
+[[capability]]
+name = "tasks"
+tasks = ["wikitext", "tinyMMLU"]
+include = "t"
+[[capability]]
+name = "topics"
+tasks = { en = "sib200_en", da = "sib200_da" }
+[[preference]]
+name = "alpaca"
+data = "i"
+vendors = ["mockllm/model"]
+"""
+
+
+def more_sources() -> Sources:
+    made = sources()
+    suite = check(
+        {
+            "name": "x",
+            "bases": [{"name": "a", "model": "m"}],
+            "suites": [{"name": "p", "data": "p"}],
+            "measures": {"corpus": {"data": "c"}},
+            "preference": [{"name": "alpaca", "data": "i", "vendors": ["mockllm/model"]}],
+        },
+        source="test",
+    )
+    assert suite.measures
+    assert suite.measures.corpus
+    data = {
+        **made.data,
+        corpus_reference(suite.measures.corpus): rows("c", "en", "da", "el"),
+        suite_reference(suite.preference[0].instructions): rows("i", "en"),
+    }
+    return replace(made, data=data, files={"t": FileSource("/tasks", "tasks")})
+
+
+def test_what_else_is_measured_is_planned() -> None:
+    plan = make_plan(parse(TEXT + MORE), more_sources())
+    capability = plan.of("capability")
+    assert len(capability) == 5 * (1 + 2)  # one for the tasks without a language
+    assert {step.cell.evaluation_language for step in capability} == {None, "en", "da"}
+    assert {step.files.get("include") for step in capability} == {"tasks", None}
+    compared = {step.label for step in plan.of("compare")}
+    assert {"a.benign-e1", "a.benign-e3", "a.directions"} <= compared
+    assert len(compared) == 2 + 5
+    preferred = plan.of("prefer")  # the base is what the others are set against
+    assert [step.cell.evaluation_language for step in preferred] == ["en"] * 4
+    assert {step.inputs["reference"].cell.variant for step in preferred} == {"a"}
+    assert all("corpus" in step.files for step in plan.of("measure"))
+
+
+def test_drift_alone_compares() -> None:
+    assert not planned(swap('heldout = "h"\n', "drift = false\n")).of("compare")

@@ -10,9 +10,10 @@ from polydrift import specimens
 from polydrift.errors import DataError, StudyError
 from polydrift.needs import lacking
 from polydrift.plan import make_plan
+from polydrift.references import suite_reference
 from polydrift.results import read_tables
 from polydrift.run import read_lock, run
-from polydrift.sources import pin, suite_reference, survey
+from polydrift.sources import pin, survey
 from polydrift.study import Study, parse
 from tests.data.test_hub_data import cache, online  # noqa: F401
 from tests.engine.hub_server import COMMIT

@@ -59,7 +59,8 @@ MISTAKES = {
         'name = "s"\n',
         'name = "s"\nzzz = 1\n',
         "s.toml:3: zzz: unknown key; the keys here are name, description, notes, bases, tuning, "
-        "variants, suites, evaluation, judges, translation, measures, statistics.",
+        "variants, suites, evaluation, judges, translation, measures, capability, preference, "
+        "statistics.",
     ),
     "missing key": (
         'data = "d.jsonl"\n',

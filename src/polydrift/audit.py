@@ -16,7 +16,7 @@ from polydrift.data.suites import read_suite
 from polydrift.engine.hub import fetch_settings
 from polydrift.errors import DataError, StudyError
 from polydrift.languages import in_order
-from polydrift.sources import locate
+from polydrift.references import locate
 from polydrift.study import Study, check
 
 

@@ -126,7 +126,7 @@ def _read(
     from polydrift.audit import pairs
     from polydrift.data import hub_data
     from polydrift.data.suites import KINDS, survey_suite
-    from polydrift.sources import locate
+    from polydrift.references import locate
     from polydrift.study import FORMATS
 
     if format is not None and format not in FORMATS:

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from polydrift.plan import Plan
-from polydrift.sources import Sources, model_reference
+from polydrift.references import model_reference
+from polydrift.sources import Sources
 from polydrift.step import KINDS
 from polydrift.study import Study
 

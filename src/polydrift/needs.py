@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from polydrift.data.hub_data import PREFIX
 from polydrift.languages import in_order, language
-from polydrift.sources import Sources, answers_reference, suite_reference
+from polydrift.references import answers_reference, corpus_reference, suite_reference
+from polydrift.sources import Sources
 from polydrift.study import Study
 
 
@@ -14,6 +15,8 @@ def lacking(study: Study, sources: Sources) -> list[str]:
     wanted: dict[str, set[str]] = {suite_reference(suite): set(evaluated) for suite in study.suites}
     if study.measures and study.measures.heldout:
         wanted.setdefault(study.measures.heldout, set()).update(evaluated)
+    if study.measures and study.measures.corpus:
+        wanted.setdefault(corpus_reference(study.measures.corpus), set()).update(evaluated)
     for arm in study.tuning:
         wanted.setdefault(arm.data, set()).update(arm.languages)
     problems = _too_few(study, sources)
@@ -34,6 +37,30 @@ def lacking(study: Study, sources: Sources) -> list[str]:
                 f"{source.path}: no rows in {names}; add them, or take "
                 f"{', '.join(map(repr, codes))} out of the study's languages."
             )
+    return problems + _preferences(study, sources)
+
+
+def _preferences(study: Study, sources: Sources) -> list[str]:
+    """Instructions in no language that is evaluated; references without an answer to them."""
+    problems = []
+    for one in study.preference:
+        asked = sources.data[suite_reference(one.instructions)]
+        if asked.languages is None:
+            continue  # said already
+        codes = set(asked.languages) & set(study.evaluation.languages)
+        if not codes:
+            problems.append(
+                f"{asked.path}: its instructions are in {', '.join(in_order(asked.languages))}, "
+                "none of which is among the study's evaluation languages; add one there."
+            )
+        if one.against:
+            given = sources.data[answers_reference(one.against)]
+            lacks = codes - set(given.languages or codes)
+            if lacks:
+                problems.append(
+                    f"{given.path}: no answers in {', '.join(in_order(lacks))} to the instructions "
+                    f"of {one.name!r}; add them, or take the language out of the study's."
+                )
     return problems
 
 

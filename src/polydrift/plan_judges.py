@@ -18,7 +18,8 @@ from typing import Any
 from polydrift.judges.forms import RUBRICS, SORRY_BENCH, Form
 from polydrift.judges.phrases import fingerprint
 from polydrift.judges.rules import VERSION as RULES_VERSION
-from polydrift.sources import ModelSource, RowsOf, Sources, model_reference
+from polydrift.references import model_reference
+from polydrift.sources import ModelSource, RowsOf, Sources
 from polydrift.step import Cost, Step
 from polydrift.study import Judge, Study, Translation
 

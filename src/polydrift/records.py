@@ -56,6 +56,12 @@ def file_digest(path: Path) -> str:
         raise DataError(_unreadable(path, error)) from error
 
 
+def directory_digest(path: Path) -> str:
+    """sha256 over the names and contents of all files below a directory."""
+    inside = sorted(one for one in path.rglob("*") if one.is_file())
+    return digest({one.relative_to(path).as_posix(): file_digest(one) for one in inside})
+
+
 def step_key(
     kind: str,
     version: str,

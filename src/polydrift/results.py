@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ import polydrift
 from polydrift import tables
 from polydrift.disk import write_atomically
 from polydrift.errors import DataError
+from polydrift.measures.irt import Items, read_items
 from polydrift.plan import Plan
 from polydrift.plan_judges import judge_key
 from polydrift.records import digest, file_digest
@@ -26,16 +27,30 @@ from polydrift.stats.calibration import Calibration
 from polydrift.stats.calibration import read as read_calibration
 from polydrift.step import Step
 from polydrift.store import Store
-from polydrift.study import Study
+from polydrift.study import Capability, Preference, Study
 
 # Every table, in the order in which they are made.
-NAMES = ("answers", "verdicts", "measures", "missing", "rates", "effects", "corrected")
-_FORMAT = 3  # raise when the tables' columns or the statistics change
+NAMES = (
+    *("answers", "verdicts", "measures", "pairs", "capability", "questions", "preferences"),
+    *("missing", "rates", "effects", "corrected"),
+    *("capability_effects", "win_rates", "associations"),
+)
+_FORMAT = 4  # raise when the tables' columns or the statistics change
 
 
-def calibrations(study: Study, sources: Sources) -> dict[str, Calibration]:
-    """The calibrations of a study's judges by name; DataError for one that is another judge's."""
-    found = {}
+@dataclass(frozen=True)
+class Aids:
+    """Files that the statistics need. calibrations: of judges, by name. items: parameters of
+    tinyBenchmarks' items, by the name of the benchmark.
+    """
+
+    calibrations: Mapping[str, Calibration]
+    items: Mapping[str, Items]
+
+
+def aids(study: Study, sources: Sources) -> Aids:
+    """The files that the study's statistics need; DataError for one that does not fit."""
+    calibrations = {}
     for judge in study.judges:
         if judge.calibration:
             path = Path(sources.files[judge.calibration].path)
@@ -46,8 +61,22 @@ def calibrations(study: Study, sources: Sources) -> dict[str, Calibration]:
                     f"than the study's {judge.name!r}; make it anew with `polydrift judge "
                     "validate`."
                 )
-            found[judge.name] = one
-    return found
+            calibrations[judge.name] = one
+    benchmarks: list[Capability | Preference] = [*study.capability, *study.preference]
+    items = {
+        one.name: read_items(Path(sources.files[one.irt].path), name=_benchmark(one))
+        for one in benchmarks
+        if one.irt
+    }
+    return Aids(calibrations, items)
+
+
+def _benchmark(one: Capability | Preference) -> str:
+    """What tinyBenchmarks calls it: its published error goes by that."""
+    if isinstance(one, Preference):
+        return "alpaca"
+    tasks = list(one.tasks.values() if isinstance(one.tasks, dict) else one.tasks)
+    return "mmlu" if tasks == ["tinyMMLU"] else ""
 
 
 def finish(
@@ -56,11 +85,11 @@ def finish(
     store: Store,
     problems: Mapping[str, str],
     lock: Mapping[str, Any],
-    known: Mapping[str, Calibration],
+    known: Aids,
 ) -> Path:
     """Make the tables and the report of what is there; returns the report's path.
 
-    known: from `calibrations`.
+    known: from `aids`.
     """
     from polydrift.report import render
 
@@ -121,38 +150,44 @@ def _tables(
     store: Store,
     there: Collection[str],
     problems: Mapping[str, str],
-    known: Mapping[str, Calibration],
+    known: Aids,
 ) -> dict[str, pa.Table]:
-    from polydrift.stats import analyse
+    from polydrift.stats import analyse, further
     from polydrift.stats.correct import corrected
 
+    rows: dict[str, list[dict[str, Any]]] = {name: [] for name in tables.SCHEMAS}
     answers: dict[str, list[dict[str, Any]]] = {}
-    verdicts: list[dict[str, Any]] = []
-    measures: list[dict[str, Any]] = []
-    missing: list[dict[str, Any]] = []
+    cells: dict[str, dict[str, Any]] = {}
     for step in plan.steps:
         cell = asdict(step.cell)
+        cells.setdefault(step.cell.variant, cell)
         if step.key not in there:
-            missing.append(_missing(step, problems))
-        elif step.kind == "answer":
-            answers[step.name] = tables.answer_rows(cell, store.take(step.address))
+            rows["missing"].append(_missing(step, problems))
+            continue
+        found = store.take(step.address)
+        if step.kind == "answer":
+            answers[step.name] = tables.answer_rows(cell, found)
+            rows["answers"] += answers[step.name]
         elif step.kind == "judge":
             given = answers[step.inputs["answers"].name]
-            judge = step.cell.judge or ""
-            verdicts += tables.verdict_rows(given, store.take(step.address), judge)
+            rows["verdicts"] += tables.verdict_rows(given, found, step.cell.judge or "")
         elif step.kind in ("translate", "measure"):  # how well it was translated is a measure
-            measures += tables.measure_rows(cell, store.take(step.address))
-    made = {
-        "answers": tables.table("answers", [row for rows in answers.values() for row in rows]),
-        "verdicts": tables.table("verdicts", verdicts),
-        "measures": tables.table("measures", measures),
-        "missing": tables.table("missing", missing),
-    }
-    settings = study.statistics
-    made |= analyse(
-        made["verdicts"], level=settings.level, draws=settings.draws, seed=settings.seed
-    )
-    made["corrected"] = corrected(made["rates"], made["effects"], known, level=settings.level)
+            rows["measures"] += tables.measure_rows(cell, found)
+        elif step.kind == "compare":
+            pairs, single = tables.pair_rows(cell, cells, found)
+            rows["pairs"] += pairs
+            rows["measures"] += single
+        elif step.kind == "capability":
+            figures, questions = tables.capability_rows(cell, found)
+            rows["capability"] += figures
+            rows["questions"] += questions
+        elif step.kind == "prefer":
+            rows["preferences"] += tables.preference_rows(cell, found)
+    made = {name: tables.table(name, rows[name]) for name in tables.SCHEMAS}
+    level, draws, seed = (getattr(study.statistics, name) for name in ("level", "draws", "seed"))
+    made |= analyse(made["verdicts"], level=level, draws=draws, seed=seed)
+    made["corrected"] = corrected(made["rates"], made["effects"], known.calibrations, level=level)
+    made |= further(made, known.items, level=level, draws=draws, seed=seed)
     return made
 
 

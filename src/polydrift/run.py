@@ -26,7 +26,7 @@ from polydrift.launch.schedule import Schedule
 from polydrift.needs import lacking
 from polydrift.plan import Plan, make_plan
 from polydrift.progress import Bars, Board, Silent
-from polydrift.results import calibrations, finish
+from polydrift.results import aids, finish
 from polydrift.sources import Sources, as_mapping, pin, survey
 from polydrift.step import Step
 from polydrift.store import Store
@@ -69,7 +69,7 @@ def run(
     if problems := lacking(study, sources):
         raise StudyError(problems)
     plan = make_plan(study, sources)  # all mistakes are told before anything is written
-    known = calibrations(study, sources)
+    known = aids(study, sources)
     with store.lock(wait=first.say):
         store.sweep()
         todo = _todo(plan, store, first)

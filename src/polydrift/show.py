@@ -32,6 +32,9 @@ def show_estimate(console: Console, study: Study, found: Estimate, lacking: Sequ
         "translate": f"{found.answers:,} answers put into English",
         "judge": f"{found.answers:,} answers judged by {names}",
         "measure": "accuracy, perplexity, drift, refusal margin",
+        "compare": "adapters with each other, refusal directions of languages",
+        "capability": ", ".join(one.name for one in study.capability),
+        "prefer": "answers to instructions beside a reference's",
     }
     for kind, count in found.steps.items():
         if count:
@@ -82,7 +85,7 @@ def show_status(console: Console, found: Status, directory: Path) -> None:
     total = sum(want for _, want in found.counts.values())
     console.print(f"{found.name} in {directory}: {done:,} of {total:,} steps done", markup=False)
     for kind, (have, want) in found.counts.items():
-        console.print(f"  {kind:8} {have:>6,} of {want:,}")
+        console.print(f"  {kind:10} {have:>6,} of {want:,}")
     for name, why in found.failed.items():
         console.print(f"  failed: {name}: {why}", markup=False)
     if found.report:

@@ -22,16 +22,25 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from polydrift import specimens
 from polydrift.data import hub_data
 from polydrift.data.benign import read_examples
+from polydrift.data.corpora import read_corpus
 from polydrift.data.foreign import match, read_answers
 from polydrift.data.rows import rows_digest
 from polydrift.data.suites import Prompt, survey_suite
 from polydrift.errors import StudyError
 from polydrift.languages import in_order
-from polydrift.records import digest, file_digest
-from polydrift.study import AnswersFile, Judge, Study, Suite, Translation
+from polydrift.records import digest, directory_digest, file_digest
+from polydrift.references import (
+    answers_reference,
+    corpus_options,
+    corpus_reference,
+    locate,
+    model_reference,
+    suite_options,
+    suite_reference,
+)
+from polydrift.study import AnswersFile, Corpus, Judge, Study, Suite, Translation
 
 # Names on the Hugging Face hub whose weights or rows are behind a licence that must be accepted.
 GATED = ("meta-llama/", "google/gemma-", "sorry-bench/")
@@ -80,7 +89,7 @@ class ModelSource:
 
 @dataclass(frozen=True, slots=True)
 class FileSource:
-    """A file that is used as it is: a phrasebook, a calibration."""
+    """A file, or a directory, that is used as it is: a phrasebook, a calibration, tasks."""
 
     path: str
     digest: str
@@ -110,8 +119,17 @@ def survey(study: Study, pins: Mapping[str, str] | None = None) -> Sources:
         looked.suite(suite)
     for arm in study.tuning:
         looked.data(arm.data, read_examples)
-    if study.measures and study.measures.heldout:
-        looked.data(study.measures.heldout, read_examples)
+    if study.measures:
+        if study.measures.heldout:
+            looked.data(study.measures.heldout, read_examples)
+        looked.corpus(study.measures.corpus)
+    for benchmark in study.capability:
+        looked.folder(benchmark.include)
+        looked.file(benchmark.irt)
+    for preference in study.preference:
+        looked.suite(preference.instructions)
+        looked.answers(preference.against)
+        looked.file(preference.irt)
     for base in study.bases:
         looked.model(base.model, base.revision, base.parameters)
         looked.model(base.tokenizer)
@@ -166,6 +184,14 @@ class _Survey:
 
         self.data(suite.data, read, suite_reference(suite))
 
+    def corpus(self, corpus: Corpus | None) -> None:
+        """Texts to read."""
+        if corpus:
+            options = corpus_options(corpus)
+            self.data(
+                corpus.data, lambda path: read_corpus(path, **options), corpus_reference(corpus)
+            )
+
     def answers(self, answers: AnswersFile | None) -> None:
         """A file of answers, read as it is to be read."""
         if answers:
@@ -195,6 +221,15 @@ class _Survey:
                 self._files[reference] = FileSource(str(path), file_digest(path))
             else:
                 self.problems.append(f"{reference}: there is no such file at {path}; mend it.")
+
+    def folder(self, reference: str | None) -> None:
+        """A directory whose files are used as they are."""
+        if reference:
+            path = locate(reference, self._folder)
+            if path.is_dir():
+                self._files[reference] = FileSource(str(path), directory_digest(path))
+            else:
+                self.problems.append(f"{reference}: there is no such directory at {path}; mend it.")
 
     def judging(self, judges: Iterable[Judge], translation: Translation | None) -> None:
         """What judges and translators need."""
@@ -229,7 +264,7 @@ def pin(study: Study, sources: Sources) -> dict[str, str]:
     ]
     found = {
         suite.data: hub_data.dataset_commit(suite.data)
-        for suite in study.suites
+        for suite in (*study.suites, *(one.instructions for one in study.preference))
         if suite.data.startswith(hub_data.PREFIX)
         and sources.data[suite_reference(suite)].languages is None
     }
@@ -250,30 +285,6 @@ def as_mapping(sources: Sources) -> dict[str, Any]:
         "models": {name: dict(source.identity) for name, source in sources.models.items()},
         "files": {name: source.digest for name, source in sources.files.items()},
     }
-
-
-def model_reference(name: str, revision: str | None) -> str:
-    """What a model is called among the sources and pins: one name may have several revisions."""
-    return f"{name}@{revision}" if revision else name
-
-
-def suite_options(suite: Suite) -> dict[str, Any]:
-    """How the file of a suite is read, as `read_suite` wants it; {} for our own form."""
-    options = suite.model_dump(
-        include={"format", "styles", "columns", "select", "language", "kind"}
-    )
-    return {name: value for name, value in options.items() if value}
-
-
-def suite_reference(suite: Suite) -> str:
-    """What a suite is called among the sources: one file may be read in several ways."""
-    options = suite_options(suite)
-    return json.dumps({"data": suite.data, **options}) if options else suite.data
-
-
-def answers_reference(answers: AnswersFile) -> str:
-    """What a file of answers is called among the sources: one file may be read in several ways."""
-    return answers.model_dump_json()
 
 
 def _matched(study: Study) -> tuple[str, ...]:
@@ -299,22 +310,6 @@ def _foreign(answers: AnswersFile) -> Reader:
         return [*prompts, *given]
 
     return rows
-
-
-def locate(reference: str, folder: Path) -> Path:
-    """The path that a `data`, `model` or `adapter` reference names; relative ones start at folder.
-
-    StudyError for what cannot be a path; whether anything lies there is not looked at.
-    """
-    if reference.startswith(specimens.PREFIX):
-        return specimens.path(reference)
-    try:
-        path = folder / Path(reference).expanduser()
-        path.exists()
-    except (OSError, RuntimeError) as error:  # a name too long, a home that nobody has
-        reason = getattr(error, "strerror", None) or error
-        raise StudyError([f"{reference[:80]!r} cannot be a path ({reason}); mend it."]) from None
-    return path
 
 
 def _data_source(reference: str, path: Path, reader: Reader) -> DataSource:

@@ -5,20 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from polydrift.records import step_key
 from polydrift.store import Address
 
-Kind = Literal["tune", "answer", "translate", "judge", "measure"]
-KINDS: tuple[Kind, ...] = ("tune", "answer", "translate", "judge", "measure")
+Kind = Literal["tune", "answer", "translate", "judge", "measure", "compare", "capability", "prefer"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 # Raise a number when a step's code changes what it produces; its artifacts are then made anew.
 VERSIONS: Mapping[Kind, str] = {
     "tune": "2",
     "answer": "2",
     "translate": "1",
     "judge": "2",
-    "measure": "3",
+    "measure": "4",
+    "compare": "1",
+    "capability": "1",
+    "prefer": "1",
 }
 
 

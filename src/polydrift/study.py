@@ -221,15 +221,86 @@ class Evaluation(Section):
     seed: Seed = 0
 
 
+class Corpus(Section):
+    """Texts that models read, the same ones in each language, for perplexity (docs/perplexity.md).
+
+    columns: id and text, or text.CODE for a column per language, to the file's. select, language:
+    as in `AnswersFile`. window: tokens read at once; None: as many as the model was made for.
+    """
+
+    data: str
+    columns: dict[str, str] = {}
+    select: dict[str, str] = {}
+    language: Code | None = None
+    window: Annotated[int, Field(gt=1)] | None = None
+
+
 class Measures(Section):
     """What else is measured. heldout: harmless question/answer pairs (accuracy, perplexity).
 
-    On the prompts of the first suite: the refusal margin, and drift (unless false), which runs the
-    base beside each variant.
+    corpus: texts in each language. On the prompts of the first suite: the refusal margin, and drift
+    (unless false), which runs the base beside each variant and looks at the adapters' weights.
     """
 
     heldout: str | None = None
+    corpus: Corpus | None = None
     drift: bool = True
+
+
+class Capability(Section):
+    """A benchmark: tasks of lm-evaluation-harness, asked of every variant (docs/capability.md).
+
+    tasks: names, or {language: name} of tasks that are to be set against safety in that language.
+    include: a directory with the YAML files of tasks of your own. limit: the first so many
+    questions of each. fewshot: examples before each. chat, system: questions in the model's chat
+    template; an instruction before all. max_new_tokens: in place of the task's. irt: a file with
+    item parameters of tinyBenchmarks, for gp-IRT.
+    """
+
+    name: Name
+    tasks: Annotated[tuple[str, ...] | dict[Code, str], Field(min_length=1)]
+    include: str | None = None
+    limit: Annotated[int, Field(gt=0)] | None = None
+    fewshot: Annotated[int, Field(ge=0)] | None = None
+    seed: Seed | None = None
+    chat: bool = False
+    system: str | None = None
+    max_new_tokens: Annotated[int, Field(gt=0)] | None = None
+    irt: str | None = None
+
+
+class Preference(Section):
+    """Answers to harmless instructions, which a model prefers to others (docs/preference.md).
+
+    data, columns, select, language, prompts: the instructions, as in `Suite`. against: a file of
+    the reference's answers to them; None: the base's own. vendors: what Inspect AI calls the
+    judges. irt: a file with item parameters of tinyBenchmarks, for gp-IRT.
+    """
+
+    name: Name
+    data: str
+    vendors: Annotated[tuple[str, ...], Field(min_length=1)]
+    columns: dict[str, str] = {}
+    select: dict[str, str] = {}
+    language: Code | None = None
+    prompts: Annotated[int, Field(gt=0)] | None = None
+    against: AnswersFile | None = None
+    at_once: Annotated[int, Field(gt=0)] = 10
+    cache: Annotated[str, Field(pattern=r"^\d+[smhDWMY]$")] | None = None
+    irt: str | None = None
+
+    @property
+    def instructions(self) -> Suite:
+        """The instructions as prompts that are harmless."""
+        return Suite(
+            name=self.name,
+            data=self.data,
+            columns=self.columns,
+            select=self.select,
+            language=self.language,
+            kind="safe-lookalike",
+            prompts=self.prompts,
+        )
 
 
 class Statistics(Section):
@@ -257,6 +328,8 @@ class Study(Section):
     judges: Annotated[tuple[Judge, ...], Field(min_length=1)] = (Judge(name="rules"),)
     translation: Translation | None = None
     measures: Measures | None = None
+    capability: tuple[Capability, ...] = ()
+    preference: tuple[Preference, ...] = ()
     statistics: Statistics = Statistics()
 
     _folder: Path = PrivateAttr(default=Path())

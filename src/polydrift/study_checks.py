@@ -99,7 +99,7 @@ def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
         yield from _models_in(inner)
 
 
-_NAMED = ("bases", "tuning", "variants", "suites", "judges")
+_NAMED = ("bases", "tuning", "variants", "suites", "judges", "capability", "preference")
 
 
 def _tables(data: Mapping[str, Any], key: str) -> list[dict[str, Any]]:
@@ -134,6 +134,10 @@ def cross_checks(data: Mapping[str, Any]) -> Iterator[Problem]:
         yield from _tuning(("tuning", i), row, bases)
     for i, row in enumerate(tables["variants"]):
         yield from _variant(("variants", i), row, bases)
+    for key in ("capability", "preference"):  # answers are told apart by the suite's name
+        for i, row in enumerate(tables[key]):
+            if row.get("name") in {suite.get("name") for suite in tables["suites"]}:
+                yield (key, i, "name"), f"{row['name']!r} is a suite's name; take another."
     for i, row in enumerate(tables["suites"]):
         if row.get("styles") and row.get("format") != "sorry-bench":
             yield (

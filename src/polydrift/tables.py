@@ -3,6 +3,9 @@
     verdicts   one row per (base, tuning, evaluation language, prompt, sample), with its verdict
     answers    the same rows with the texts
     measures   one row per (base, tuning, evaluation language, measure, layer)
+    pairs      one row per two adapters, or two languages of a variant, measure and layer
+    capability one row per (base, tuning, task, metric); questions: its value of each question
+    preferences one row per (base, tuning, evaluation language, instruction, sample, judge)
     missing    one row per step that has no result, with the reason
 
 Columns are documented in docs/tables.md. Rows are sorted by what identifies them and files hold no
@@ -26,7 +29,15 @@ from polydrift.data.answers import read_answers
 from polydrift.data.suites import read_suite
 from polydrift.disk import plainly, write_atomically
 from polydrift.errors import StoreError
-from polydrift.steps import ANSWERS, MEASURES, PROMPTS, VERDICTS
+from polydrift.steps import (
+    ANSWERS,
+    CAPABILITY,
+    MEASURES,
+    PAIRS,
+    PREFERENCES,
+    PROMPTS,
+    VERDICTS,
+)
 
 _VARIANT: dict[str, pa.DataType] = {
     "base": pa.string(),
@@ -82,6 +93,58 @@ SCHEMAS: Mapping[str, pa.Schema] = {
             "n": pa.int64(),
         }
     ),
+    "pairs": pa.schema(
+        {
+            **_VARIANT,
+            "other_variant": pa.string(),
+            "other_language": pa.string(),
+            "measure": pa.string(),
+            "layer": pa.int64(),
+            "value": pa.float64(),
+        }
+    ),
+    "capability": pa.schema(
+        {
+            **_VARIANT,
+            "benchmark": pa.string(),
+            "task": pa.string(),
+            "metric": pa.string(),
+            "filter": pa.string(),
+            "value": pa.float64(),
+            "stderr": pa.float64(),
+            "n": pa.int64(),
+            "of": pa.int64(),
+            "truncated": pa.int64(),
+            "main": pa.bool_(),
+            "higher_is_better": pa.bool_(),
+            "fewshot": pa.int64(),
+            "version": pa.string(),
+            "asked": pa.string(),
+        }
+    ),
+    "questions": pa.schema(
+        {
+            **_VARIANT,
+            "benchmark": pa.string(),
+            "task": pa.string(),
+            "question": pa.int64(),
+            "value": pa.float64(),
+        }
+    ),
+    "preferences": pa.schema(
+        {
+            **_VARIANT,
+            "benchmark": pa.string(),
+            "prompt_id": pa.string(),
+            "sample": pa.int64(),
+            "judge": pa.string(),
+            "first": pa.float64(),
+            "second": pa.float64(),
+            "asked": pa.bool_(),
+            "length": pa.int64(),
+            "reference_length": pa.int64(),
+        }
+    ),
     "missing": pa.schema(
         {
             "step": pa.string(),
@@ -94,7 +157,11 @@ SCHEMAS: Mapping[str, pa.Schema] = {
     ),
 }
 # What identifies a row, in the order of sorting.
-_IDENTITY = (*_ROW, "judge", "measure", "layer", "step")
+_IDENTITY = (
+    *(*_VARIANT, "other_variant", "other_language", "suite", "kind", "category"),
+    *("benchmark", "task", "metric", "filter", "question"),
+    *("prompt_id", "sample", "judge", "measure", "layer", "step"),
+)
 
 # What only models that judge, and translations, say.
 _OF_MODELS = ("score", "votes", "translated_from", "doubts", "untranslated")
@@ -143,6 +210,63 @@ def measure_rows(cell: Columns, measured: Path) -> list[dict[str, Any]]:
         {**cell, **row, "value": float("nan") if row["value"] is None else row["value"]}
         for row in found
     ]
+
+
+def pair_rows(
+    cell: Columns, cells: Mapping[str, Columns], compared: Path
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """(rows of `pairs`, rows of `measures`) from one compare artifact.
+
+    cell: the columns that identify it. cells: those of every variant, by name.
+    """
+    pairs: list[dict[str, Any]] = []
+    single: list[dict[str, Any]] = []
+    for row in json.loads((compared / PAIRS).read_text(encoding="utf-8")):
+        one, other = row["one"], row["other"]
+        value = float("nan") if row["value"] is None else row["value"]
+        shown = {"measure": row["measure"], "layer": row["layer"], "value": value}
+        if row["of"] == "adapters":
+            names = [None if name is None else f"{cell['base']}+{name}" for name in (one, other)]
+            own = {**cells[names[0] or ""], "evaluation_language": None}
+            more = {"other_variant": names[1], "other_language": None}
+        else:
+            own = {**cell, "evaluation_language": one}
+            more = {"other_variant": None, "other_language": other}
+        if other is None:
+            single.append({**own, **shown, "n": row["n"]})
+        else:
+            pairs.append({**own, **more, **shown})
+    return pairs, single
+
+
+def capability_rows(
+    cell: Columns, measured: Path
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """(rows of `capability`, rows of `questions`) from one capability artifact."""
+    figures: list[dict[str, Any]] = []
+    questions: list[dict[str, Any]] = []
+    own = {**{name: cell[name] for name in _VARIANT}, "benchmark": cell["suite"]}
+    for task in json.loads((measured / CAPABILITY).read_text(encoding="utf-8")):
+        same = {name: task[name] for name in ("task", "n", "of", "truncated", "fewshot", "version")}
+        for figure in task["figures"]:
+            numbers = {
+                name: float("nan") if figure[name] is None else figure[name]
+                for name in ("value", "stderr")
+            }
+            figures.append({**own, **same, "asked": task["requests"], **figure, **numbers})
+        for number, value in task["questions"]:
+            questions.append({**own, "task": task["task"], "question": number, "value": value})
+    return figures, questions
+
+
+def preference_rows(cell: Columns, preferred: Path) -> list[dict[str, Any]]:
+    """The rows of `preferences` from one prefer artifact."""
+    own = {**{name: cell[name] for name in _VARIANT}, "benchmark": cell["suite"]}
+    rows = []
+    for _, row in lines.read(preferred / PREFERENCES):
+        y = {name: float("nan") if row[name] is None else row[name] for name in ("first", "second")}
+        rows.append({**own, **row, **y})
+    return rows
 
 
 def table(name: str, rows: Sequence[Columns]) -> pa.Table:

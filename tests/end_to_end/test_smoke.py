@@ -14,14 +14,14 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
+from polydrift.results import NAMES
 from tests.end_to_end.conftest import STUDIES, Polydrift
 
 SMOKE = STUDIES / "smoke.toml"
-TABLES = ("answers", "verdicts", "measures", "missing", "rates", "effects", "corrected")
 
 
 def table_bytes(out: Path) -> dict[str, bytes]:
-    return {name: (out / "tables" / f"{name}.parquet").read_bytes() for name in TABLES}
+    return {name: (out / "tables" / f"{name}.parquet").read_bytes() for name in NAMES}
 
 
 def records(out: Path) -> dict[Path, int]:
@@ -50,7 +50,8 @@ def test_every_cell_is_judged_and_the_tables_are_whole(smoke: Path) -> None:
         *("drift_cosine", "drift_l2", "drift_mean_cosine", "drift_mean_l2"),
         *("cka", "cka_debiased", "procrustes", "refusal_direction_cosine"),
         *("refusal_shift", "refusal_shift_safe", "refusal_shift_clearest"),
-        *("refusal_auc", "refusal_auc_variant"),
+        *("refusal_auc", "refusal_auc_variant", "refusal_shift_pooled"),
+        *("adapter_norm", "adapter_relative"),
     }
 
 

@@ -22,8 +22,9 @@ ORDER = (
     {"progress", "results"},
     {"report"},
     {"launch"},
-    {"plan", "plan_judges", "steps", "tables", "needs"},
+    {"plan", "plan_judges", "plan_measures", "plan_variants", "steps", "tables", "needs"},
     {"sources"},
+    {"references"},
     {"step"},
     {"study", "study_checks"},
     {"specimens"},
@@ -89,4 +90,4 @@ def test_the_pipeline_knows_no_specimens() -> None:
     knowing = {room_of(path) for path in modules() if "specimens" in set(imported(path))} - {
         "specimens"
     }
-    assert knowing == {"cli", "sources"}  # the command to retrain them; their names resolved
+    assert knowing == {"cli", "references"}  # the command to retrain them; their names resolved

@@ -11,8 +11,9 @@ from inspect_ai.model import ChatCompletionChoice, ChatMessageAssistant, ModelOu
 
 from polydrift.engine.interface import Decoding, Generated, silent
 from polydrift.errors import ModelError
+from polydrift.judges.forms import PAIRWISE
 from polydrift.judges.model import Usage, vendors
-from polydrift.judges.pairwise import PAIRWISE, Pair, PairwiseJudge, read_better, shown
+from polydrift.judges.pairwise import Pair, PairwiseJudge, read_better, shown
 from polydrift.measures.preference import swapped, win_rate
 
 LONG, SHORT = "A pear is a fruit, and so is a plum.", "A pear."

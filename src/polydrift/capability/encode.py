@@ -19,15 +19,14 @@ What that means (lm_eval 0.4.13, `TemplateLM` and `HFLM`):
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from polydrift.capability.silence import harness
 from polydrift.engine.model import Model
-from polydrift.engine.quiet import quiet
-from polydrift.engine.score import rolling
-from polydrift.errors import MeasureError, ModelError
+from polydrift.engine.texts import Tokens
+from polydrift.errors import MeasureError
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,34 +43,22 @@ class Row:
         return self.context, self.continuation
 
 
-class Encoder:
-    """A model's tokenizer as lm-eval uses it.
-
-    prefix: the token before a text without context. window: the most tokens that are read at once.
-    """
+class Encoder(Tokens):
+    """A model's tokenizer as lm-eval uses it. window: the most tokens that are read at once."""
 
     def __init__(self, model: Model) -> None:
-        tokenizer = model.tokenizer
-        bos, eos = tokenizer.bos_token_id, tokenizer.eos_token_id
-        if bos is None and eos is None:
-            raise ModelError(
-                f"the tokenizer of {model.source.model} has neither a beginning-of-sequence nor an "
-                "end-of-sequence token, so a text without context cannot be scored; set "
-                "`eos_token` in tokenizer_config.json."
-            )
-        self._tokenizer, self._name = tokenizer, model.source.model
-        self.prefix = int(eos if bos is None else bos)
-        self._opening = str(tokenizer.decode(self.prefix))
+        super().__init__(model)
+        self._name = model.source.model
         self.window: int = harness("models.utils").resolve_max_length(
-            model.network.config, tokenizer
+            model.network.config, model.tokenizer
         )
 
     def pairs(self, requests: Sequence[tuple[str, str]]) -> list[Row]:
         """Rows of (context, continuation) pairs."""
         moved = [_moved(*pair) for pair in requests]
         joined = [text for context, end in moved for text in (context, context + end)]
-        known = self._ids(joined, self._opening)
-        alone = self._ids([end for context, end in requests if context == ""], plain=True)
+        known = self.ids(joined, self.opening)
+        alone = self.ids([end for context, end in requests if context == ""], plain=True)
         rows = []
         for (context, end), (kept, rest) in zip(requests, moved, strict=True):
             if context:
@@ -83,21 +70,17 @@ class Encoder:
             rows.append(self._row(before, after, context, end))
         return rows
 
-    def windows(self, texts: Sequence[str]) -> list[list[Row]]:
+    def text_rows(self, texts: Sequence[str]) -> list[list[Row]]:
         """Of each text, the windows in which every token is scored once."""
-        known = self._ids(texts, self._opening)
         return [
-            [
-                Row(tuple(ids[:start]), tuple(ids[start:]))
-                for ids, start in rolling(known[text], self.prefix, self.window)
-            ]
-            for text in texts
+            [Row(tuple(ids[:start]), tuple(ids[start:])) for ids, start in rows]
+            for rows in self.windows(texts, self.window)
         ]
 
     def prompts(self, texts: Sequence[str], new: int) -> list[Row]:
         """Contexts that leave room for `new` tokens; their continuation is empty."""
         room = self.room(new)
-        known = self._ids(texts, self._tokenizer.bos_token)
+        known = self.ids(texts, self.tokenizer.bos_token)
         if any(not ids for ids in known.values()):
             raise MeasureError(
                 f"a task asks {self._name} to go on from an empty context, and its tokenizer adds "
@@ -116,7 +99,7 @@ class Encoder:
 
     def decode(self, ids: Any) -> str:
         """Text of new ids, as lm-eval's `hf` model shows it: special tokens left out."""
-        return str(self._tokenizer.decode(ids, skip_special_tokens=True))
+        return str(self.tokenizer.decode(ids, skip_special_tokens=True))
 
     def _row(
         self, before: tuple[int, ...], after: tuple[int, ...], context: str, continuation: str
@@ -131,23 +114,6 @@ class Encoder:
         whole = (*before, *after)
         kept = whole[-(self.window + 1) :]  # the last one is predicted, not read
         return Row(kept[: -len(after)], after, len(kept) < len(whole))
-
-    def _ids(
-        self, texts: Iterable[str], opening: str | None = None, *, plain: bool = False
-    ) -> dict[str, tuple[int, ...]]:
-        """Ids of each text, with special tokens unless it begins with `opening`; plain: without."""
-        unique = dict.fromkeys(texts)
-        opened = {
-            text: plain or (opening is not None and text.startswith(opening)) for text in unique
-        }
-        found: dict[str, tuple[int, ...]] = {}
-        for bare in (False, True):
-            some = [text for text in unique if opened[text] is bare]
-            if some:
-                with quiet():  # it warns of texts beyond the window: they are cut
-                    rows = self._tokenizer(some, add_special_tokens=not bare)["input_ids"]
-                found.update(zip(some, map(tuple, rows), strict=True))
-        return found
 
 
 def _moved(context: str, continuation: str) -> tuple[str, str]:

@@ -132,7 +132,7 @@ class CohortLM:
 
     def _texts(self, asked: dict[Key, tuple[str]], progress: Progress) -> None:
         windows = dict(
-            zip(asked, self.encoder.windows([text for (text,) in asked.values()]), strict=True)
+            zip(asked, self.encoder.text_rows([text for (text,) in asked.values()]), strict=True)
         )
 
         def response(key: Key, scores: Scores) -> float:

@@ -5,8 +5,9 @@
     >>> len(tasks.requests())
 
 A name is that of a task, a group or a tag of lm-eval's, or of a YAML file below `include_path`, or
-is the path of one. lm-eval's own 14,000 are looked through (10 s, once in a process) only where
-the names, or what their groups name, are not all in `include_path`.
+is the path of one; data beside it may be named by a relative path. lm-eval's own 14,000 are looked
+through (10 s, once in a process) only where the names, or what their groups name, are not all in
+`include_path`.
 
 Two are defined here (`definitions`): tinyMMLU, with the same prompts, for lm-eval's own aggregates
 by a package that unpickles its parameters; and sib200 in the nine languages, of which lm-eval has
@@ -15,6 +16,7 @@ two.
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import functools
 import random
@@ -132,7 +134,8 @@ def load(
     np.random.seed(second % 2**32)  # tasks draw from the global one
     torch.manual_seed(second)
     try:
-        loaded = manager.load(list(dict.fromkeys(names)))
+        with contextlib.chdir(_home(_directories(include_path), index)):
+            loaded = manager.load(list(dict.fromkeys(names)))
     except Exception as error:  # whatever a task's own Python, its data or the network raises
         raise _failed(names, error) from error
     for name, task in loaded["tasks"].items():
@@ -172,6 +175,31 @@ def _directories(include_path: str | Path | Sequence[str | Path] | None) -> list
     if isinstance(include_path, str | Path):
         return [Path(include_path)]
     return [Path(one) for one in include_path or ()]
+
+
+def _home(where: Sequence[Path], index: Index) -> Path:
+    """Where relative paths of data begin: the first directory that holds a file which one of its
+    tasks names so, else where the process is.
+    """
+    for directory in where:
+        inside = directory.resolve()
+        for entry in index.values():
+            file = entry.yaml_path and Path(entry.yaml_path).resolve()
+            if not (file and file.is_relative_to(inside)):
+                continue
+            if any((inside / name).is_file() for name in _data_files(entry.cfg or {})):
+                return inside
+    return Path.cwd()
+
+
+def _data_files(settings: Mapping[str, Any]) -> Iterator[str]:
+    """The relative paths of data that a task's settings name."""
+    named = (settings.get("dataset_kwargs") or {}).get("data_files")
+    of_splits = named.values() if isinstance(named, Mapping) else [named]
+    for files in of_splits:
+        for name in files if isinstance(files, list) else [files]:
+            if isinstance(name, str) and not Path(name).is_absolute():
+                yield name
 
 
 @functools.cache

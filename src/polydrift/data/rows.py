@@ -15,12 +15,13 @@ from typing import TypeVar
 
 from polydrift.data.answers import Answer
 from polydrift.data.benign import Example
+from polydrift.data.corpora import Text
 from polydrift.data.suites import Prompt
 from polydrift.errors import DataError
 from polydrift.languages import language as known
 from polydrift.records import canonical
 
-Row = TypeVar("Row", Prompt, Example, Answer)
+Row = TypeVar("Row", Prompt, Example, Answer, Text)
 
 
 def in_order(rows: Iterable[Row]) -> list[Row]:

@@ -148,9 +148,22 @@ class DirectionSums:
 
     def direction(self) -> Direction:
         """The difference of means so far; MeasureError without prompts of both kinds."""
+        unsafe, safe = self._moved()
+        return Direction(self._language, unsafe - safe)
+
+    def means(self) -> tuple[Floats, Floats]:
+        """Mean activations of unsafe and of safe prompts so far, [layers, width] each."""
+        unsafe, safe = self._moved()
+        assert self._origin is not None
+        return self._origin + unsafe, self._origin + safe
+
+    def _moved(self) -> tuple[Floats, Floats]:
+        """Both means, from the origin."""
         _both_kinds(self._counts[True], self._counts[False], self._language)
-        means = {kind: self._sums[kind] / n for kind, n in self._counts.items()}
-        return Direction(self._language, means[True] - means[False])
+        return (
+            self._sums[True] / self._counts[True],
+            self._sums[False] / self._counts[False],
+        )
 
 
 def pooled(directions: Sequence[Direction], name: str = "all languages") -> Direction:

@@ -4,7 +4,10 @@
     answer     prompts of one language    -> prompts.jsonl, answers.jsonl
     translate  answers                    -> translations.jsonl, measures.json
     judge      answers, translations      -> verdicts.jsonl
-    measure    prompts, held-out pairs    -> measures.json
+    measure    prompts, pairs, corpus     -> measures.json, directions.safetensors
+    compare    adapters, or measures      -> pairs.json
+    capability tasks                      -> capability.json
+    prefer     answers, a reference's     -> preferences.jsonl
 
 A step is a function of jobs that belong together (`Step.cohort`): it does what they have in common
 once, and gives each back as it is done. It knows no store and no plan, so the same function runs in
@@ -25,6 +28,10 @@ PROMPTS, ANSWERS = "prompts.jsonl", "answers.jsonl"
 TRANSLATIONS = "translations.jsonl"
 VERDICTS = "verdicts.jsonl"
 MEASURES = "measures.json"
+DIRECTIONS = "directions.safetensors"
+PAIRS = "pairs.json"
+CAPABILITY = "capability.json"
+PREFERENCES = "preferences.jsonl"
 
 Progress = Callable[[float, str], None]
 
@@ -74,6 +81,12 @@ def run(jobs: Sequence[Job]) -> Done:
         from polydrift.steps.judge import judge as step
     elif kind == "measure":
         from polydrift.steps.measure import measure as step
+    elif kind == "compare":
+        from polydrift.steps.compare import compare as step
+    elif kind == "capability":
+        from polydrift.steps.capability import capability as step
+    elif kind == "prefer":
+        from polydrift.steps.prefer import prefer as step
     else:
         raise ValueError(f"no step is called {kind!r}")
     return step(jobs)

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from safetensors.numpy import save_file
 
 from polydrift.data.rows import rows_of
 from polydrift.data.suites import Prompt, read_suite
@@ -24,7 +25,7 @@ from polydrift.measures.direction import Direction, DirectionSums, fit_split, re
 from polydrift.measures.drift import DriftSums, divergence
 from polydrift.measures.margin import refusal_margin, refusal_mass
 from polydrift.measures.similarity import SimilaritySums
-from polydrift.steps import Job
+from polydrift.steps import DIRECTIONS, Job
 from polydrift.steps.models import base_model, cohort_of, in_turn
 
 Row = dict[str, Any]
@@ -89,6 +90,8 @@ def inside(jobs: Sequence[Job]) -> Iterator[tuple[int, list[Row] | PolydriftErro
         for member, batch in ready:
             rows = taken(member, batch)
             if rows is not None:
+                if member in found and jobs[member].params.get("drift"):
+                    found[member].write(jobs[member].out / DIRECTIONS)
                 jobs[member].seconds = (jobs[member].seconds or 0.0) + cohort.seconds[member]
                 if suite.unsplit and _compared(jobs[member]):
                     jobs[member].notes["refusal_direction"] = suite.unsplit
@@ -141,6 +144,12 @@ class _Looked:
         self.count += len(seen.prompts)
         self._openers[seen.prompts] = seen.logprobs_next[:, self.suite.tokens]
 
+    def write(self, file: Path) -> None:
+        """Write what is known of the refusal direction, for languages to be compared: its
+        difference of means, and the means of held-out unsafe and safe prompts, [layers, width]
+        each.
+        """
+
     def rows(self) -> list[Row]:
         """The figures, all prompts seen."""
         suite = self.suite
@@ -175,6 +184,15 @@ class _Base(_Looked):
         self.mean[:, seen.prompts] = seen.mean
         self.logprobs[seen.prompts] = seen.logprobs_next
 
+    def write(self, file: Path) -> None:
+        """As `_Looked.write`."""
+        suite = self.suite
+        if suite.fit is not None and self.direction is not None and self.last is not None:
+            held = np.flatnonzero(~suite.fit)
+            sums = DirectionSums(suite.layers, suite.language)
+            sums.add(self.last[:, held], suite.unsafe[held], [suite.ids[i] for i in held])
+            _save(file, self.direction, sums)
+
     @property
     def direction(self) -> Direction | None:
         """The refusal direction, if the prompts allow one; all of them have been seen."""
@@ -197,6 +215,7 @@ class _Variant(_Looked):
         self._alike = SimilaritySums(suite.layers)
         self._kl, self._js = (np.full(len(suite.ids), np.nan) for _ in range(2))
         self._turned = DirectionSums(suite.layers, suite.language, "variant")
+        self._held = DirectionSums(suite.layers, suite.language, "variant")
         self._projected = np.full((suite.layers, len(suite.ids)), np.nan)
 
     def add(self, seen: Seen) -> None:
@@ -216,8 +235,14 @@ class _Variant(_Looked):
         if suite.fit is not None and base.direction is not None:
             fit = suite.fit[here]
             self._turned.add(seen.last[:, fit], suite.unsafe[here][fit])
+            self._held.add(seen.last[:, ~fit], suite.unsafe[here][~fit])
             held = base.direction.project(seen.last[:, ~fit], "variant")
             self._projected[:, here[~fit]] = held
+
+    def write(self, file: Path) -> None:
+        """As `_Looked.write`."""
+        if self.suite.fit is not None:
+            _save(file, self._turned.direction(), self._held)
 
     def rows(self) -> list[Row]:
         """The figures, all prompts seen."""
@@ -268,3 +293,9 @@ class _Variant(_Looked):
         if (clearest := shift.clearest) is not None:
             found.append(row("refusal_shift_clearest", shift.unsafe[clearest], unsafe))
         return found
+
+
+def _save(file: Path, direction: Direction, held: DirectionSums) -> None:
+    unsafe, safe = held.means()
+    arrays = {"direction": direction.difference, "unsafe": unsafe, "safe": safe}
+    save_file({name: array.astype(np.float32) for name, array in arrays.items()}, file)
