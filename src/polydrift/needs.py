@@ -53,8 +53,8 @@ def _preferences(study: Study, sources: Sources) -> list[str]:
                 f"{asked.path}: its instructions are in {', '.join(in_order(asked.languages))}, "
                 "none of which is among the study's evaluation languages; add one there."
             )
-        if one.against:
-            given = sources.data[answers_reference(one.against)]
+        if one.reference:
+            given = sources.data[answers_reference(one.reference)]
             lacks = codes - set(given.languages or codes)
             if lacks:
                 problems.append(

@@ -212,15 +212,16 @@ def preferences(
         if benchmark.against is None:
             return  # it is the reference
     inputs, files, places = {"answers": answer}, {}, {}
-    if benchmark.against is None:
+    reference = benchmark.reference
+    if reference is None:
         inputs["reference"] = asked[place]
     else:
-        source = sources.data[answers_reference(benchmark.against)]
+        source = sources.data[answers_reference(reference)]
         rows = rows_in(source, cell.evaluation_language or "", None)
         files["reference"] = rows.digest
         places = {
             "reference": source.path,
-            "how": benchmark.against.model_dump(exclude={"file"}),
+            "how": reference.model_dump(exclude={"file"}),
             "language": cell.evaluation_language,
         }
     yield Step(

@@ -128,7 +128,7 @@ def survey(study: Study, pins: Mapping[str, str] | None = None) -> Sources:
         looked.file(benchmark.irt)
     for preference in study.preference:
         looked.suite(preference.instructions)
-        looked.answers(preference.against)
+        looked.answers(preference.reference)
         looked.file(preference.irt)
     for base in study.bases:
         looked.model(base.model, base.revision, base.parameters)

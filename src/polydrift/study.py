@@ -290,6 +290,13 @@ class Preference(Section):
     irt: str | None = None
 
     @property
+    def reference(self) -> AnswersFile | None:
+        """The file of the reference's answers, whose instructions are harmless unless it says."""
+        return self.against and self.against.model_copy(
+            update={"kind": self.against.kind or "safe-lookalike"}
+        )
+
+    @property
     def instructions(self) -> Suite:
         """The instructions as prompts that are harmless."""
         return Suite(

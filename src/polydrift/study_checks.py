@@ -144,6 +144,10 @@ def cross_checks(data: Mapping[str, Any]) -> Iterator[Problem]:
                 ("suites", i, "styles"),
                 'only SORRY-Bench has styles; add format = "sorry-bench".',
             )
+    for i, row in enumerate(tables["preference"]):
+        yield from _repeats(("preference", i, "vendors"), row.get("vendors"))
+    for i, row in enumerate(tables["capability"]):
+        yield from _repeats(("capability", i, "tasks"), row.get("tasks"))
     translation = data.get("translation")
     for i, row in enumerate(tables["judges"]):
         yield from _judge(("judges", i), row, isinstance(translation, Mapping))

@@ -15,9 +15,10 @@ import numpy as np
 import pyarrow as pa
 
 from polydrift.languages import LANGUAGES
-from polydrift.stats import analyse
+from polydrift.stats import analyse, further
 from polydrift.stats.calibration import Calibration
 from polydrift.stats.correct import corrected
+from polydrift.tables import table
 
 HOSTILE = '<script>alert("x")</script> & "quotes" \u202e\u0007 http://evil.example/x'
 # How firmly an untuned base refuses in each language, and which languages move together.
@@ -42,11 +43,13 @@ def study(
     measured: bool = True,
     texts: bool = True,
     hostile: bool = False,
+    able: bool = False,
     calibrations: Mapping[str, Calibration] | None = None,
 ) -> tuple[dict[str, pa.Table], dict[str, Any]]:
     """The tables and the lock file of a study. skip: (variant's part, language) cells to leave out.
 
     strength: of the effect of tuning; 0 moves nothing. given: names of variants made elsewhere.
+    able: with benchmarks, preferences, and adapters and languages side by side.
     """
     rng = np.random.default_rng(7)
     variants = _variants(bases, tuned, arms, seeds, epochs, given)
@@ -73,9 +76,11 @@ def study(
         "answers": pa.Table.from_pylist(answers, schema=ANSWERS),
         "measures": pa.Table.from_pylist(measures, schema=MEASURES),
         "missing": pa.Table.from_pylist(missing, schema=MISSING),
+        **_more(variants if able else [], languages, hostile),
     }
     made |= analyse(made["verdicts"], level=0.95, draws=500, seed=0)
     made["corrected"] = corrected(made["rates"], made["effects"], calibrations or {}, level=0.95)
+    made |= further(made, {}, level=0.95, draws=200, seed=0)
     return made, lock(bases, tuned, hostile=hostile)
 
 
@@ -290,6 +295,46 @@ def _measures(cell: Row, shift: float, rng: np.random.Generator) -> list[Row]:
     if cell["evaluation_language"] == "ga" and cell["arm"] is None:
         rows[0]["value"] = float("nan")
     return [{**cell, **row} for row in rows]
+
+
+def _more(variants: Sequence[Row], languages: Sequence[str], hostile: bool) -> dict[str, pa.Table]:
+    """Benchmarks with and without a language, preferences, pairs."""
+    rng = np.random.default_rng(8)
+    rows: dict[str, list[Row]] = {
+        name: [] for name in ("pairs", "capability", "questions", "preferences")
+    }
+    task = "facts" + (HOSTILE if hostile else "")
+    for variant in variants:
+        asked = [("own", task, None, 0.7), *(("topics", f"t_{c}", c, 0.5) for c in languages)]
+        for benchmark, name, code, skill in asked:
+            cell = {**variant, "evaluation_language": code, "benchmark": benchmark, "task": name}
+            right = (rng.random(40) < skill - (0.2 if variant["arm"] else 0)).astype(float)
+            rows["questions"] += [
+                {**cell, "question": number, "value": value} for number, value in enumerate(right)
+            ]
+            figure = {"filter": "none", "stderr": 0.08, "n": 40, "of": 40, "truncated": 0}
+            figure |= {"higher_is_better": True, "fewshot": 0, "version": "1", "asked": "abc"}
+            rows["capability"].append(
+                {**cell, **figure, "metric": "acc", "main": True, "value": right.mean()}
+            )
+        for number in range(12 if variant["arm"] else 0):
+            first, second = rng.choice([0.0, 1.0], 2)
+            rows["preferences"].append(
+                {
+                    **variant,
+                    "evaluation_language": "en",
+                    "benchmark": "alpaca",
+                    "prompt_id": str(number),
+                    "sample": 0,
+                    "judge": "openai/judge",
+                    "first": first,
+                    "second": second,
+                    "asked": True,
+                    "length": 100 + 10 * number,
+                    "reference_length": 120,
+                }
+            )
+    return {name: table(name, some) for name, some in rows.items()}
 
 
 def _missing(variant: Row, code: str, reason: str) -> Row:

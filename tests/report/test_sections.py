@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import math
 
 import pyarrow as pa
@@ -10,12 +11,16 @@ import pytest
 from rich.console import Console
 
 from polydrift.report import print_summary
+from polydrift.report.association import associations
+from polydrift.report.capability import capability
 from polydrift.report.counts import counts
 from polydrift.report.examples import examples
-from polydrift.report.figures import drift, tipping
+from polydrift.report.figures import tipping
 from polydrift.report.grid import effect_changes, measure_changes, panels
+from polydrift.report.inside import drift
 from polydrift.report.matrices import NATS, RISE_IS_WORSE, matrices
 from polydrift.report.provenance import provenance
+from polydrift.report.words import interval, percent, points
 from tests.report.synthetic import MISSING, study
 
 SMALL = {"bases": ("llama",), "languages": ("en", "da", "ga"), "tuned": ("da", "ga")}
@@ -117,21 +122,82 @@ def test_no_figure_without_look_alikes() -> None:
     assert tipping(tables["effects"]) == []
 
 
-def test_drift_is_the_mean_by_layer() -> None:
+def test_drift_has_a_line_for_each_language_and_one_for_the_own() -> None:
     tables, _ = study(**SMALL)
     (figure,) = drift(tables["measures"])
-    own = [
-        row["value"]
-        for row in tables["measures"].to_pylist()
-        if row["measure"] == "drift_cosine"
-        and row["layer"] == 3
-        and row["tuning_language"] == row["evaluation_language"]
-    ]
-    (line,) = [line for line in figure.lines if line.kind == "own"]
-    end = line.path.split("L")[-1].split()
-    assert float(end[0]) == figure.x.at(3)
-    assert float(end[1]) == pytest.approx(figure.y.at(sum(own) / len(own)), abs=0.11)
+    assert [line.label for line in figure.lines] == ["en", "da", "ga", "own"]
+    for line in figure.lines:
+        expected = [
+            row["value"]
+            for row in tables["measures"].to_pylist()
+            if row["measure"] == "drift_cosine"
+            and row["layer"] == 3
+            and (row["tuning_language"] == row["evaluation_language"]) == (line.kind == "own")
+            and line.label in ("own", row["evaluation_language"])
+        ]
+        end = line.path.split("L")[-1].split()
+        assert float(end[0]) == figure.x.at(3)
+        assert float(end[1]) == pytest.approx(figure.y.at(sum(expected) / len(expected)), abs=0.11)
     assert [label for _, label in figure.x.ticks] == ["0", "1", "2", "3"]
+
+
+def test_labels_of_lines_keep_apart() -> None:
+    tables, _ = study(bases=("llama",), tuned=("da",))
+    (figure,) = drift(tables["measures"])
+    places = sorted(line.y for line in figure.lines)
+    assert len(places) == 9  # Danish is the own language of the only variants
+    assert min(b - a for a, b in itertools.pairwise(places)) >= 9.9
+
+
+ASKED = {"bases": ("llama", "qwen3"), "tuned": ("en", "da", "ga"), "able": True}
+
+
+def test_benchmarks_are_listed_with_their_changes() -> None:
+    tables, _ = study(**ASKED)
+    found = capability(
+        *(tables[name] for name in (
+            "effects", "measures", "capability", "capability_effects", "win_rates"))
+    )  # fmt: skip
+    assert [what for what, _ in found.figures] == [
+        "Held-out harmless questions", "topics", "own: facts",
+    ]  # fmt: skip
+    (topics,) = [figures for what, figures in found.figures if what == "topics"]
+    assert [len(figure.points) for figure in topics] == [27, 27]
+    (own,) = [figures for what, figures in found.figures if what == "own: facts"]
+    assert [len(figure.points) for figure in own] == [3, 3]  # of each variant, over languages
+    row = next(row for row in found.tasks if row[:2] == ("llama", "own: facts"))
+    changes = [
+        change for change in tables["capability_effects"].to_pylist()
+        if (change["base"], change["task"]) == ("llama", "facts")
+    ]  # fmt: skip
+    mean = sum(change["difference"] for change in changes) / 3
+    least = min(changes, key=lambda change: change["difference"])
+    assert row[3:7] == ("acc", "40", percent(changes[0]["base_value"], 1), points(mean, 1))
+    assert row[7] == points(least["difference"], 1)
+    assert row[8].startswith(interval(least["low"], least["high"]))
+    (first, second) = found.preferences
+    assert first[:4] == ("llama · benign, 3 epochs", "alpaca", "English", "openai/judge")
+    wins = [win for win in tables["win_rates"].to_pylist() if win["base"] == "llama"]
+    assert first[4] == percent(sum(win["win_rate"] for win in wins) / 3 / 100, 1)
+    assert second[0].startswith("qwen3")
+
+
+def test_a_probe_that_follows_compliance_is_told_to_be_enough() -> None:
+    tables, _ = study(unsafe=200)
+    changes = effect_changes(tables["effects"], "unsafe", "compliance")
+    found = associations(tables["associations"], "rules")
+    assert "refusal margin at the first token" in found.warning
+    margin = [row for row in found.early if row[0].startswith("refusal margin")]
+    assert [row[2] for row in margin] == ["gemma3", "llama", "qwen3", "mean of 3 bases"]
+    assert {row[5] for row in margin[:3]} == {str(len(changes) // 3)}
+    assert all(row[7] == "related" for row in margin)
+
+
+def test_a_probe_of_few_cells_tells_nothing() -> None:
+    tables, _ = study(bases=("llama",), languages=("en", "da"), tuned=("da",))
+    found = associations(tables["associations"], "rules")
+    assert found.warning.startswith("Too few cells")
+    assert {row[7] for row in found.early} == {"too few cells"}
 
 
 def test_measures_without_a_base_have_no_change() -> None:

@@ -97,6 +97,13 @@ def test_a_row_says_what_a_judge_said() -> None:
     assert (row["variant"], row["tuning_seed"], row["judge"]) == ("m+t", 1, "a/a")
 
 
+def test_pairs_that_nobody_was_asked_say_nothing_of_the_judge() -> None:
+    row = one([*rows("+- ++ +-"), *rows("==", prompt_id="9", asked=False)])
+    assert (row["judged"], row["ties"]) == (4, 3)
+    assert row["position_bias"] == pytest.approx((1 + 0 + 1) / 3 / 2)
+    assert row["consistent"] == pytest.approx(1 / 3)
+
+
 def test_the_figures_are_those_of_a_plain_loop_over_the_rows() -> None:
     random = np.random.default_rng(0)
     cells = [
@@ -256,7 +263,7 @@ def test_the_order_of_the_rows_says_nothing() -> None:
 
 def test_a_panel_is_the_mean_of_those_that_could_be_read() -> None:
     found = [
-        *rows("++ +- -- ?? ++ +?", judge="b/b"),
+        *rows("++ +- -- ?? ++ -?", judge="b/b"),
         *rows("+- -- -- ?+ -- ++", judge="a/a"),
         *rows("++ ++ =- ?? == ?+", judge="c/c"),
     ]
@@ -392,7 +399,7 @@ def test_a_pair_is_judged_once() -> None:
 
 def test_a_level_that_is_none() -> None:
     with pytest.raises(MeasureError, match=r"^level: 95 is no confidence level; give one such as"):
-        made(rows("++ --"), level=95)
+        made(rows("++"), level=95)
 
 
 def test_preferences_that_are_none() -> None:

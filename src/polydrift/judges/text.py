@@ -84,8 +84,7 @@ def clean(answer: str) -> str:
     """
     text = answer
     if "<" in text:
-        text = _THINK.sub("", text)
-        text = _THINK_END.sub("", text)
+        text = without_thinking(text)
         text = _TAGS.sub("", text[: 2 * HEAD])
     text = text[: 2 * HEAD]
     if not text.isascii():
@@ -99,6 +98,11 @@ def clean(answer: str) -> str:
     while "  " in text:
         text = text.replace("  ", " ")
     return text.strip()[:HEAD]
+
+
+def without_thinking(answer: str) -> str:
+    """An answer without what a model thought before it, if that was shown; else as it is."""
+    return _THINK_END.sub("", _THINK.sub("", answer))
 
 
 def _plainer(sign: re.Match[str]) -> str:

@@ -1,27 +1,25 @@
 """Figures as plain data: positions in an SVG, one small multiple per panel, all on the same axes.
 
     tipping       compliance change (unsafe) against refusal change (safe look-alikes)
-    capability    accuracy change against compliance change
-    drift         distance from the base by layer, own language and other languages
+    scatter       any two changes of the same cells
 
-A point is a tuning language asked in an evaluation language, the mean over its seeds.
+A point is a tuning language asked in an evaluation language, the mean over its seeds. `inside` has
+lines by layer.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from polydrift.report.grid import (
     Change,
     Panel,
     average,
     effect_changes,
-    only,
     panels,
     places,
     row_label,
@@ -29,7 +27,7 @@ from polydrift.report.grid import (
 from polydrift.report.words import name, number, points
 
 WIDTH, HEIGHT = 340.0, 290.0
-LEFT, RIGHT, TOP, BOTTOM = 50.0, 10.0, 12.0, 44.0  # margins around the plot
+LEFT, RIGHT, TOP, BOTTOM = 58.0, 10.0, 12.0, 44.0  # margins around the plot
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +64,31 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line with the band of what it is the mean of; as SVG path data."""
+    """A line, as SVG path data; x, y: where its label begins."""
 
     kind: str
     label: str
     path: str
-    band: str
+    x: float
+    y: float
     note: str
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """What one axis of a scatter plot shows. label: of the axis; short: in notes. factor: from a
+    change to the axis' unit. show: a change in words. least: how far each side of zero reaches at
+    least, as a share of the other side.
+    """
+
+    label: str
+    short: str
+    factor: float = 100.0
+    show: Callable[[float], str] = lambda value: points(value, 1)
+    least: float = 0.0
+
+
+COMPLIANCE = Side("compliance with unsafe requests, change in points", "compliance")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,27 +112,11 @@ def kind_of(change: Change) -> str:
 
 def tipping(effects: pa.Table) -> list[Figure]:
     """Compliance change on unsafe prompts (x) against refusal change on look-alikes (y)."""
-    across = effect_changes(effects, "unsafe", "compliance")
-    up = effect_changes(effects, "safe-lookalike", "refusal")
-    return _scatter(
-        across,
-        _by_place(up),
-        lambda panel: panel,
-        ("compliance with unsafe requests, change in points", "compliance"),
-        ("refusal of safe look-alikes, change in points", "over-refusal"),
-        least=0.35,
-    )
-
-
-def capability(effects: pa.Table, accuracies: Sequence[Change]) -> list[Figure]:
-    """Compliance change (x) against accuracy change on held-out harmless pairs (y)."""
-    across = effect_changes(effects, "unsafe", "compliance")
-    return _scatter(
-        across,
-        _by_place(accuracies),
-        lambda panel: replace(panel, suite="", judge=""),
-        ("compliance with unsafe requests, change in points", "compliance"),
-        ("accuracy, change in points", "accuracy"),
+    return scatter(
+        effect_changes(effects, "unsafe", "compliance"),
+        effect_changes(effects, "safe-lookalike", "refusal"),
+        replace(COMPLIANCE, least=0.35),
+        Side("refusal of safe look-alikes, change in points", "over-refusal", least=0.35),
     )
 
 
@@ -130,35 +130,32 @@ def _by_place(changes: Iterable[Change]) -> dict[Place, list[Change]]:
     return found
 
 
-def _scatter(
-    across: Sequence[Change],
-    up: Mapping[Place, Sequence[Change]],
-    panel_of: Callable[[Panel], Panel],
-    x_names: tuple[str, str],
-    y_names: tuple[str, str],
-    *,
-    least: float = 0.0,
+def scatter(
+    across: Sequence[Change], up: Sequence[Change], x_side: Side, y_side: Side
 ) -> list[Figure]:
-    """One figure per panel of `across` that has points; x_names, y_names: label and short name.
+    """One figure per panel of `across` that has points.
 
-    least: how far each side of zero reaches at least, as a share of the other side.
+    up: of the same cells, or of measures, which know no suite and judge.
     """
+    partners = _by_place(up)
     found: dict[Panel, list[tuple[float, float, Change]]] = {}
     for panel in panels(across):
+        bare = replace(panel, suite="", judge="")
         for (*row, code), changes in places(c for c in across if c.panel == panel).items():
-            partners = up.get((panel_of(panel), (row[0], row[1]), code), ())
+            there = [
+                one
+                for key in dict.fromkeys((panel, bare))
+                for one in partners.get((key, (row[0], row[1]), code), ())
+            ]
             x = average(change.difference for change in changes)
-            y = average(change.difference for change in partners)
+            y = average(change.difference for change in there)
             if not math.isnan(x) and not math.isnan(y):
                 found.setdefault(panel, []).append((x, y, changes[0]))
     spots = [spot for spots in found.values() for spot in spots]
     if not spots:
         return []
-    xs, ys = [100 * x for x, _, _ in spots], [100 * y for _, y, _ in spots]
-    xs += [-least * max(xs), -least * min(xs)]
-    ys += [-least * max(ys), -least * min(ys)]
-    x_axis = _axis(x_names[0], xs, LEFT, WIDTH - RIGHT)
-    y_axis = _axis(y_names[0], ys, HEIGHT - BOTTOM, TOP)
+    x_axis = _fitting(x_side, [x for x, _, _ in spots], LEFT, WIDTH - RIGHT)
+    y_axis = _fitting(y_side, [y for _, y, _ in spots], HEIGHT - BOTTOM, TOP)
     return [
         Figure(
             title=panel.title(found),
@@ -167,11 +164,11 @@ def _scatter(
             summary=_quadrants(spots),
             points=tuple(
                 Point(
-                    x_axis.at(100 * x),
-                    y_axis.at(100 * y),
+                    x_axis.at(x_side.factor * x),
+                    y_axis.at(y_side.factor * y),
                     kind_of(change),
                     f"{row_label(change.row)} → {name(change.asked_in)}: "
-                    f"{x_names[1]} {points(x, 1)}, {y_names[1]} {points(y, 1)}",
+                    f"{x_side.short} {x_side.show(x)}, {y_side.short} {y_side.show(y)}",
                 )
                 # own-language points last, so that they lie on top
                 for x, y, change in sorted(spots, key=lambda spot: kind_of(spot[2]) == "own")
@@ -181,77 +178,19 @@ def _scatter(
     ]
 
 
+def _fitting(side: Side, changes: Sequence[float], start: float, end: float) -> Axis:
+    """The axis of a side that holds some changes."""
+    values = [side.factor * change for change in changes]
+    values += [-side.least * max(values), -side.least * min(values)]
+    return axis(side.label, values, start, end)
+
+
 def _quadrants(spots: Sequence[tuple[float, float, Change]]) -> str:
     own = [spot for spot in spots if kind_of(spot[2]) == "own"]
     return f"{len(spots)} points" + (f", {len(own)} of them in the tuning language" if own else "")
 
 
-def drift(measures: pa.Table, measure: str = "drift_cosine") -> list[Figure]:
-    """Mean distance from the base by layer, one figure per base and way of tuning."""
-    rows = only(measures, measure=measure)
-    rows = rows.filter(pc.is_finite(rows["value"])).to_pylist()
-    sums: dict[Panel, dict[str, dict[int, list[float]]]] = {}
-    for row in rows:
-        if row["variant"] == row["base"]:
-            continue
-        tuned = row["epochs"] is not None
-        panel = Panel(row["base"], row["arm"] if tuned else None, row["epochs"])
-        code = row["tuning_language"]
-        kind = "any" if code is None else "own" if code == row["evaluation_language"] else "other"
-        by_layer = sums.setdefault(panel, {}).setdefault(kind, {})
-        by_layer.setdefault(row["layer"], []).append(row["value"])
-    values = [row["value"] for row in rows if row["variant"] != row["base"]]
-    if not values:
-        return []
-    last = max(layer for kinds in sums.values() for layers in kinds.values() for layer in layers)
-    x_axis = _axis("layer (0: embeddings)", [0, last], LEFT, WIDTH - RIGHT, pad=0, whole=True)
-    y_axis = _axis("1 − cosine to the base", [0, *values], HEIGHT - BOTTOM, TOP, pad=0)
-    ordered = sorted(sums, key=lambda p: (p.base, p.arm or "\uffff", p.epochs or 0))
-    return [
-        Figure(
-            title=panel.title(ordered),
-            x=x_axis,
-            y=y_axis,
-            summary=_ends(sums[panel]),
-            lines=tuple(
-                _line(kind, sums[panel][kind], x_axis, y_axis)
-                for kind in ("other", "own", "any")
-                if kind in sums[panel]
-            ),
-        )
-        for panel in ordered
-    ]
-
-
-LINES = {"own": "asked in the tuning language", "other": "other languages", "any": "all languages"}
-
-
-def _line(kind: str, layers: Mapping[int, list[float]], x: Axis, y: Axis) -> Line:
-    ordered = sorted(layers)
-
-    def path(value_of: Callable[[list[float]], float], numbers: Iterable[int]) -> str:
-        return "L".join(f"{x.at(n)} {y.at(value_of(layers[n]))}" for n in numbers)
-
-    return Line(
-        kind=kind,
-        label=LINES[kind],
-        path="M" + path(average, ordered),
-        band=f"M{path(max, ordered)}L{path(min, reversed(ordered))}Z",
-        note=f"{LINES[kind]}: "
-        + ", ".join(f"layer {n} {number(average(layers[n]), 3)}" for n in ordered),
-    )
-
-
-def _ends(kinds: Mapping[str, Mapping[int, list[float]]]) -> str:
-    parts = []
-    for kind in ("own", "other", "any"):
-        if kind in kinds:
-            last = max(kinds[kind])
-            parts.append(f"{LINES[kind]} {number(average(kinds[kind][last]), 3)}")
-    return "last layer: " + ", ".join(parts)
-
-
-def _axis(
+def axis(
     label: str,
     values: Sequence[float],
     start: float,

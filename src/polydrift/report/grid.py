@@ -128,11 +128,25 @@ def measure_changes(measures: pa.Table, measure: str) -> list[Change]:
         if row["variant"] == row["base"]
     }
     return _sorted(
-        _change(row, Panel(row["base"], *_recipe(row)), before, row["value"], row["value"] - before)
+        _change(row, panel_of(row), before, row["value"], row["value"] - before)
         for row in rows
         if row["variant"] != row["base"]
         and (before := bases.get((row["base"], row["evaluation_language"]))) is not None
     )
+
+
+def measure_values(measures: pa.Table, measure: str) -> list[Change]:
+    """What a measure that compares a variant with its base says of each: a change from nothing."""
+    return _sorted(
+        _change(row, panel_of(row), math.nan, row["value"], row["value"])
+        for row in only(measures, measure=measure).to_pylist()
+        if row["variant"] != row["base"]
+    )
+
+
+def panel_of(row: Row) -> Panel:
+    """The panel of a variant, whatever it is asked."""
+    return Panel(row["base"], *_recipe(row))
 
 
 def panels(changes: Iterable[Change]) -> list[Panel]:

@@ -87,6 +87,7 @@ def _units(edges: tuple[float, ...], worse: int, unit: str, digits: int) -> Scal
 RISE_IS_WORSE = _shares(1)
 FALL_IS_WORSE = _shares(-1)
 BITS = _units((0.01, 0.03, 0.1, 0.3, 1.0, 3.0), 1, "bits per byte", 2)
+GAPS = _units((0.1, 0.2, 0.4, 0.7, 1.0, 1.5), -1, "gaps", 1)
 NATS = _units((0.2, 0.5, 1.0, 2.0, 4.0, 8.0), -1, "nats", 1)
 
 

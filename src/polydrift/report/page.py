@@ -18,6 +18,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from polydrift.disk import write_atomically
 from polydrift.languages import LANGUAGES
 from polydrift.report import figures, words
+from polydrift.report.association import associations
+from polydrift.report.capability import capability
 from polydrift.report.counts import counts
 from polydrift.report.examples import examples
 from polydrift.report.grid import (
@@ -26,14 +28,17 @@ from polydrift.report.grid import (
     effect_changes,
     in_rank,
     measure_changes,
+    measure_values,
     of_first_judge,
     only,
 )
 from polydrift.report.headline import headline
+from polydrift.report.inside import inside
 from polydrift.report.judges import judges
 from polydrift.report.matrices import (
     BITS,
     FALL_IS_WORSE,
+    GAPS,
     NATS,
     RISE_IS_WORSE,
     Befores,
@@ -45,7 +50,13 @@ from polydrift.report.provenance import provenance
 
 _TEMPLATES = Path(__file__).parent / "templates"
 # Measures with a matrix of their own: name -> its scale.
-_MEASURES = {"accuracy": FALL_IS_WORSE, "bits_per_byte": BITS, "refusal_margin": NATS}
+_MEASURES = {
+    "accuracy": FALL_IS_WORSE,
+    "bits_per_byte": BITS,
+    "corpus_bits_per_byte": BITS,
+    "refusal_margin": NATS,
+}
+SHIFT = "refusal_shift_clearest"
 
 
 def render(
@@ -92,8 +103,16 @@ def page(tables: Tables, study: Mapping[str, Any], *, show_unsafe: bool = False)
         ),
         "rates": _base_rates(tables),
         "tipping": figures.tipping(tables["effects"]),
-        "capability": figures.capability(tables["effects"], measured["accuracy"]),
-        "drift": figures.drift(tables["measures"]),
+        "capability": capability(
+            tables["effects"],
+            tables["measures"],
+            tables["capability"],
+            tables["capability_effects"],
+            tables["win_rates"],
+        ),
+        "inside": inside(tables["measures"], tables["pairs"], compliance),
+        "shift": matrices(measure_values(tables["measures"], SHIFT), {}, GAPS),
+        "associations": associations(tables["associations"], study["study"]["judges"][0]["name"]),
         "judges": judges(every, study),
         "counts": counts(tables),
         "examples": examples(tables, compliance, show_unsafe=show_unsafe),

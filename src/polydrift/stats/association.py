@@ -19,15 +19,17 @@ they have tuning sets and prompts in common. With z = artanh(rho) it is
 
     z -+ t(df) max(s, sqrt((1 + rho^2 / 2) / (cells - 3)))
 
-s: the deviation of the drawn z; taken for no less than that of independent cells (Bonett and Wright
-2000, Psychometrika 65:23), for few points may lie in perfect order by chance. df: Satterthwaite's,
-from the jackknife's variances over tunings and languages. docs/association.md: how well it covers.
+s: half the width of the middle 68.3% of the drawn z, which draws of very few clusters do not move;
+taken for no less than that of independent cells (Bonett and Wright 2000, Psychometrika 65:23), for
+few points may lie in perfect order by chance. df: Satterthwaite's, from the jackknife's variances
+over tunings and over languages. docs/association.md: how often it covers the truth.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from statistics import NormalDist
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -65,12 +67,14 @@ _SCHEMA = pa.schema(
         "related": pa.string(),
     }
 )
+_MIDDLE = (NormalDist().cdf(-1), NormalDist().cdf(1))
 _DIGITS = 12  # of a difference that are not rounding
 _AT_ONCE = 500_000  # cells times draws held in memory together
 
 Floats = NDArray[np.float64]
 Place = tuple[str, str, str | None]  # base, variant, evaluation language
 Values = dict[Place, float]
+Predictor = tuple[str, str, Values]  # role, name; of variants where a place's language is None
 
 
 class Points(NamedTuple):
@@ -90,14 +94,6 @@ class Correlation(NamedTuple):
     low: float
     high: float
     p_equivalent: float
-
-
-class Predictor(NamedTuple):
-    """Something known of cells, or of variants where the language is None."""
-
-    role: str
-    name: str
-    values: Values
 
 
 def associations(
@@ -159,10 +155,10 @@ def correlate(
         return Correlation(float(np.mean(rhos or math.nan)), *(math.nan,) * 3)
     rng = np.random.default_rng(named_seed("association", seed))
     drawn = (draw_counts(side.size, draws, rng).T for side in (sample.tunings, sample.languages))
-    spread = float(np.std(sample.fisher(*drawn)))
+    below, above = np.quantile(sample.fisher(*drawn), _MIDDLE)
     rho, (z,), degrees = float(np.mean(rhos)), sample.fisher(*sample.whole()), sample.degrees()
     cells = sum(len(base.x) - 3 for base in bases)
-    error = max(spread, math.sqrt((1 + math.tanh(z) ** 2 / 2) / cells))
+    error = max((above - below) / 2, math.sqrt((1 + math.tanh(z) ** 2 / 2) / cells))
     half = student_quantile(degrees, level) * error
     return Correlation(
         rho,
@@ -329,7 +325,7 @@ def _of_measures(measures: pa.Table) -> Iterator[Predictor]:
         here = pa.array([last[base] for base in bases], pa.int64())
         rows = rows.filter(pc.equal(pa.array(layers, pa.int64()), here))
         values = _by_place(rows, "value", f"measures: {name}")
-        yield Predictor(role, name, _since_base(values) if change else values)
+        yield role, name, _since_base(values) if change else values
 
 
 def _since_base(values: Values) -> Values:
@@ -358,11 +354,11 @@ def _of_capability(effects: pa.Table) -> Iterator[Predictor]:
         several = len(spoken) > 1 and len(languages) > 1
         if several:
             everywhere = _means(item for values in spoken for item in values.items())
-            yield Predictor(CAPABILITY, benchmark, everywhere)
+            yield CAPABILITY, benchmark, everywhere
         for (name, task), values in tasks.items():
             if name == benchmark:
                 short = task == benchmark and not several
-                yield Predictor(CAPABILITY, task if short else f"{benchmark}/{task}", values)
+                yield CAPABILITY, task if short else f"{benchmark}/{task}", values
 
 
 def _means(items: Iterable[tuple[Place, float]]) -> Values:
@@ -380,9 +376,8 @@ def _by_place(table: pa.Table, column: str, where: str) -> Values:
     for *place, value in _rows(table, "base", "variant", "evaluation_language", column):
         base, variant, language = place
         if (base, variant, language) in values:
-            raise MeasureError(
-                f"{where}: two values of {variant} in {language or 'no language'}; give one."
-            )
+            at = f"{variant} in {language or 'no language'}"
+            raise MeasureError(f"{where}: two values of {at}; give one.")
         values[base, variant, language] = math.nan if value is None else value
     return values
 

@@ -31,7 +31,10 @@ def with_estimates(
     made: list[dict[str, Any]] = []
     task = ("benchmark", "task")
     main = capability.filter(
-        pc.and_(capability["main"], pc.is_in(capability["benchmark"], pa.array(list(items), pa.string())))
+        pc.and_(
+            capability["main"],
+            pc.is_in(capability["benchmark"], pa.array(list(items), pa.string())),
+        )
     )
     for row in main.to_pylist():
         wanted = questions

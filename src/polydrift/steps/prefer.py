@@ -20,6 +20,7 @@ from polydrift.errors import DataError, PolydriftError
 from polydrift.judges.forms import PAIRWISE
 from polydrift.judges.model import vendors
 from polydrift.judges.pairwise import Pair, PairwiseJudge, Preferences
+from polydrift.judges.text import without_thinking
 from polydrift.steps import ANSWERS, PREFERENCES, PROMPTS, Done, Job
 
 
@@ -105,7 +106,7 @@ def _pairs(job: Job, reference: _Reference) -> tuple[list[Answer], list[Pair]]:
     asked = {prompt.prompt_id: prompt.text for prompt in read_suite(given / PROMPTS)}
     answers = sorted(read_answers(given / ANSWERS), key=lambda one: (one.prompt_id, one.sample))
     pairs = [
-        Pair(asked[one.prompt_id], one.text, other)
+        Pair(asked[one.prompt_id], without_thinking(one.text), without_thinking(other))
         for one, other in zip(answers, reference.beside(answers), strict=True)
     ]
     return answers, pairs
