@@ -128,7 +128,7 @@ def write_tasks(data: Path, where: Path) -> dict[str, list[str]]:
 
 
 def random_adapters(model: Model, where: Path, count: int) -> list[Path]:
-    """Rank-8 adapters of all linear layers, as PEFT saves them."""
+    """Rank-8 adapters of all linear layers of a model, as PEFT saves them."""
     found = []
     for number in range(count):
         torch.manual_seed(number)

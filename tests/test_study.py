@@ -154,6 +154,31 @@ MISTAKES = {
         "",
         "s.toml: suites: a study that asks models needs at least one `[[suites]]`.",
     ),
+    "a benchmark without tasks": (
+        "[[suites]]",
+        '[[capability]]\nname = "c"\ntasks = []\n\n[[suites]]',
+        "s.toml:15: capability[0].tasks: empty; give at least one.",
+    ),
+    "a task twice": (
+        "[[suites]]",
+        '[[capability]]\nname = "c"\ntasks = ["arc", "arc"]\n\n[[suites]]',
+        "s.toml:15: capability[0].tasks: arc stands twice; write each once.",
+    ),
+    "a benchmark called as a suite": (
+        "[[suites]]",
+        '[[capability]]\nname = "suite"\ntasks = ["arc"]\n\n[[suites]]',
+        "s.toml:14: capability[0].name: 'suite' is a suite's name; take another.",
+    ),
+    "a preference without judges": (
+        "[[suites]]",
+        '[[preference]]\nname = "p"\ndata = "p.jsonl"\nvendors = []\n\n[[suites]]',
+        "s.toml:16: preference[0].vendors: empty; give at least one.",
+    ),
+    "a window of one token": (
+        "[[suites]]",
+        '[measures.corpus]\ndata = "c.jsonl"\nwindow = 1\n\n[[suites]]',
+        "s.toml:15: measures.corpus.window: should be greater than 1, not 1.",
+    ),
     "samples of greedy answers": (
         "[[suites]]",
         "[evaluation]\nsamples = 3\n\n[[suites]]",

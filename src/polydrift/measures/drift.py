@@ -136,12 +136,14 @@ def divergence(base: Given, variant: Given, prompts: Names = None) -> Divergence
     names = range(len(base)) if prompts is None else prompts
     kl, js = np.empty(len(base)), np.empty(len(base))
     for i in range(len(base)):  # one row at a time: a vocabulary is wide
-        log_p = _log_distribution(base[i], "base", names[i])
-        log_q = _log_distribution(variant[i], "variant", names[i])
-        log_m = np.logaddexp(log_p, log_q) - np.log(2.0)
-        kl[i] = _kl(log_p, log_q)
-        js[i] = (_kl(log_p, log_m) + _kl(log_q, log_m)) / 2
-    return Divergence(kl, js)
+        log_p, p = _distribution(base[i], "base", names[i])
+        log_q, q = _distribution(variant[i], "variant", names[i])
+        with np.errstate(divide="ignore", invalid="ignore"):
+            m = (p + q) / 2
+            kl[i] = _sum(p * (log_p - log_q))
+            # the entropy of the mean less the mean of the entropies
+            js[i] = (_sum(p * log_p) + _sum(q * log_q)) / 2 - _sum(m * np.log(m))
+    return Divergence(np.maximum(kl, 0), np.maximum(js, 0))  # below 0 is rounding
 
 
 def same_prompts(base: Given, variant: Given, layers: int, what: str) -> None:
@@ -186,21 +188,21 @@ def _lengths(vectors: Floats, who: str, layer: int, names: Sequence[int | str]) 
     return lengths
 
 
-def _log_distribution(row: Given, who: str, prompt: int | str) -> Floats:
+def _distribution(row: Given, who: str, prompt: int | str) -> tuple[Floats, Floats]:
+    """Log-probabilities and probabilities that sum to 1."""
     wide = row.astype(np.float64)
     with np.errstate(over="ignore"):
-        total = np.exp(wide).sum()
+        p: Floats = np.exp(wide)
+        total = p.sum()
     if not abs(total - 1.0) <= 1e-3:  # also where it is NaN
         raise MeasureError(
             f"the {who}'s next-token log-probabilities of {_prompt(prompt)} sum to a probability "
             f"of {total:.4g}, not 1; give log-softmax outputs, computed in float32."
         )
-    normal: Floats = wide - np.log(total)
-    return normal
+    return wide - np.log(total), p / total
 
 
-def _kl(log_p: Floats, log_q: Floats) -> float:
-    """Σ p (log p - log q); a token with p = 0 adds nothing. Never below 0 but by rounding: cut."""
-    possible = log_p > -np.inf
-    p, q = log_p[possible], log_q[possible]
-    return max(0.0, float((np.exp(p) * (p - q)).sum()))
+def _sum(terms: Floats) -> float:
+    """A token with p = 0 adds nothing: its 0 · ∞ is NaN."""
+    total = float(terms.sum())
+    return float(np.nansum(terms)) if np.isnan(total) else total
