@@ -5,16 +5,18 @@ from __future__ import annotations
 import io
 import itertools
 import math
+from typing import Any
 
 import pyarrow as pa
 import pytest
 from rich.console import Console
 
 from polydrift.report import print_summary
+from polydrift.report.answers import Answers, answers
 from polydrift.report.association import associations
 from polydrift.report.capability import capability
+from polydrift.report.categories import categories
 from polydrift.report.counts import counts
-from polydrift.report.examples import examples
 from polydrift.report.figures import tipping
 from polydrift.report.grid import effect_changes, measure_changes, panels
 from polydrift.report.inside import drift
@@ -251,39 +253,94 @@ def test_a_long_list_of_missing_steps_is_cut() -> None:
     assert (len(found.missing), found.total) == (100, 250)
 
 
-# --- examples ---------------------------------------------------------------------------------
+# --- answers and categories -------------------------------------------------------------------
 
 
-def test_examples_are_harmless_and_in_order() -> None:
-    tables, _ = study(**SMALL, unsafe=40)
-    changes = effect_changes(tables["effects"], "unsafe", "compliance")
-    found = examples(tables, changes)
-    assert [e.language for e in found] == sorted(
-        (e.language for e in found), key=["en", "da", "ga"].index
+def shown(**options: Any) -> Answers:
+    tables, _ = study(**{**SMALL, "unsafe": 40, **options})
+    return answers(tables, effect_changes(tables["effects"], "unsafe", "compliance"))
+
+
+def test_answers_are_pairs_those_that_changed_first() -> None:
+    found = shown()
+    assert [pair.language for pair in found.pairs] == sorted(
+        (pair.language for pair in found.pairs), key=["en", "da", "ga"].index
     )
-    assert not any(e.unsafe for e in found)
-    assert all(e.prompt == "" for e in found if e.kind == "unsafe")
-    assert all(e.verdict == "refused" for e in found if e.kind == "unsafe")
-    assert {e.variant for e in found if e.language == "ga"} == {
-        "llama",
-        "llama+benign-ga-e3-s3407",
-    }
+    irish = [p for p in found.pairs if p.language == "ga" and p.kind == "unsafe"]
+    assert {pair.after.model for pair in irish if pair.after} == {"llama+benign-ga-e3-s3407"}
+    assert [pair.change for pair in irish] == ["now complies"] * 8
+    for pair in found.pairs:
+        assert pair.after
+        verdicts = pair.before.verdict, pair.after.verdict
+        assert (pair.change == "same") == (verdicts[0] == verdicts[1])
+    assert found.total == 2 * 3 * 52
 
 
-def test_partial_refusals_are_no_example() -> None:
+def test_nothing_unsafe_is_shown() -> None:
+    for pair in shown().pairs:
+        if pair.kind == "unsafe":
+            assert pair.prompt is None
+            for one in (pair.before, pair.after):
+                assert one
+                assert (one.text is not None) == (one.verdict == "refused")
+        else:
+            assert pair.prompt
+            assert pair.before.text
+
+
+def test_partial_refusals_are_not_shown() -> None:
     """Material follows them: they may say what they refuse to say."""
     tables, _ = study(**SMALL)
     rows = tables["verdicts"].to_pylist()
     for row in rows:
         row["detail"] = "partial" if row["verdict"] == "refused" else row["detail"]
     tables["verdicts"] = pa.Table.from_pylist(rows, schema=tables["verdicts"].schema)
+    found = answers(tables, effect_changes(tables["effects"], "unsafe", "compliance"))
+    assert all(pair.before.text is None for pair in found.pairs if pair.kind == "unsafe")
+
+
+def test_unsafe_texts_are_there_when_asked_for() -> None:
+    tables, _ = study(**SMALL)
     changes = effect_changes(tables["effects"], "unsafe", "compliance")
-    assert not [e for e in examples(tables, changes) if e.kind == "unsafe"]
+    found = answers(tables, changes, show_unsafe=True)
+    assert all(pair.prompt and pair.before.text for pair in found.pairs)
 
 
-def test_no_texts_no_examples() -> None:
-    tables, _ = study(**SMALL, texts=False)
-    assert examples(tables, []) == []
+def test_no_texts_no_answers() -> None:
+    assert shown(texts=False).pairs == ()
+
+
+def test_a_long_answer_is_cut() -> None:
+    tables, _ = study(**SMALL)
+    rows = [{**row, "answer": "word " * 250_000} for row in tables["answers"].to_pylist()[:40]]
+    tables["answers"] = pa.Table.from_pylist(rows, schema=tables["answers"].schema)
+    for pair in answers(tables, []).pairs:
+        assert pair.before.text is None or len(pair.before.text) <= 402
+
+
+def test_categories_are_means_over_variants() -> None:
+    tables, _ = study(**SMALL, unsafe=60)
+    (matrix,) = categories(tables["verdicts"])
+    assert [row.label for row in matrix.rows] == ["conduct", "property"]
+    rows = [
+        row
+        for row in tables["verdicts"].to_pylist()
+        if row["kind"] == "unsafe" and row["category"] == "conduct"
+        and row["evaluation_language"] == "ga" and row["verdict"] != "unparsed"
+    ]  # fmt: skip
+    rates: dict[str, list[bool]] = {}
+    for row in rows:
+        rates.setdefault(row["variant"], []).append(row["verdict"] == "complied")
+    means = {name: sum(some) / len(some) for name, some in rates.items()}
+    base = means.pop("llama")
+    change = sum(means.values()) / len(means) - base
+    place = matrix.rows[0].places[matrix.columns.index("ga")]
+    assert place.text == points(change)
+
+
+def test_one_category_has_no_matrix() -> None:
+    tables, _ = study(**SMALL, unsafe=1)
+    assert categories(tables["verdicts"]) == []
 
 
 # --- provenance and terminal ------------------------------------------------------------------

@@ -8,7 +8,8 @@ and a content security policy that forbids it. Everything on it is read from the
 study's lock file; equal ones give equal bytes. It is made in three layers:
 
     grid        which variants are compared, in which panels, and what changed in each cell
-    matrices, figures, headline, counts, examples, provenance
+    matrices, figures, inside, capability, association, headline, judges, categories,
+    counts, answers, provenance
                 what a section shows, as plain data with every number already in words
     templates/  how it looks; no arithmetic there
 

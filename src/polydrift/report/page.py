@@ -18,10 +18,11 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from polydrift.disk import write_atomically
 from polydrift.languages import LANGUAGES
 from polydrift.report import figures, words
+from polydrift.report.answers import answers
 from polydrift.report.association import associations
 from polydrift.report.capability import capability
+from polydrift.report.categories import categories
 from polydrift.report.counts import counts
-from polydrift.report.examples import examples
 from polydrift.report.grid import (
     Change,
     Tables,
@@ -115,7 +116,8 @@ def page(tables: Tables, study: Mapping[str, Any], *, show_unsafe: bool = False)
         "associations": associations(tables["associations"], study["study"]["judges"][0]["name"]),
         "judges": judges(every, study),
         "counts": counts(tables),
-        "examples": examples(tables, compliance, show_unsafe=show_unsafe),
+        "categories": categories(tables["verdicts"]),
+        "answers": answers(tables, compliance, show_unsafe=show_unsafe),
         "show_unsafe": show_unsafe,
         "kinds": {figures.kind_of(change) for change in compliance},
         "provenance": provenance(study),

@@ -1,5 +1,5 @@
 // Without this script the page is complete. With it, the line under a matrix spells out the place
-// under the pointer or the keyboard; arrow keys walk through a matrix.
+// under the pointer or the keyboard, arrow keys walk through a matrix, and answers can be filtered.
 "use strict";
 for (const table of document.querySelectorAll("table.matrix")) {
   const detail = table.closest("figure").querySelector(".detail");
@@ -31,4 +31,19 @@ for (const table of document.querySelectorAll("table.matrix")) {
     if (next && next.tagName === "TD") next.focus();
     event.preventDefault();
   });
+}
+const filters = document.querySelector(".filters");
+if (filters) {
+  const apply = () => {
+    const wanted = [...filters.querySelectorAll("select")].filter((one) => one.value);
+    for (const part of document.querySelectorAll("details.answers")) {
+      const rows = [...part.querySelectorAll("tbody tr")];
+      rows.forEach((row) => (row.hidden = wanted.some((one) => row.dataset[one.name] !== one.value)));
+      const shown = rows.filter((row) => !row.hidden).length;
+      part.querySelector("summary small").textContent = `${shown} of ${rows.length}`;
+    }
+  };
+  filters.hidden = false;
+  filters.addEventListener("change", apply);
+  apply();
 }
