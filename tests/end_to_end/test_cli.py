@@ -60,7 +60,8 @@ def test_mistakes_in_a_study_are_all_named(polydrift: Polydrift, tmp_path: Path)
     assert done.stderr.splitlines() == [
         f"error: {study}:2: bases: empty; give at least one.",
         f"error: {study}:3: zzz: unknown key; the keys here are name, description, notes, bases, "
-        "tuning, variants, suites, evaluation, judges, translation, measures, statistics.",
+        "tuning, variants, suites, evaluation, judges, translation, measures, capability, "
+        "preference, statistics.",
     ]
 
 

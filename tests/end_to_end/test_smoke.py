@@ -87,7 +87,7 @@ def test_a_second_run_does_nothing_and_says_so_fast(smoke: Path, polydrift: Poly
 
 
 def test_status_explain_and_report(smoke: Path, polydrift: Polydrift) -> None:
-    assert "29 of 29 steps done" in polydrift("status", smoke).stdout
+    assert "33 of 33 steps done" in polydrift("status", smoke).stdout
     explained = polydrift("explain", SMOKE, "tune/*", "--out", smoke).stdout
     assert explained.count("is done") == 2
     (smoke / "report" / "index.html").unlink()
@@ -269,7 +269,7 @@ def test_the_lock_file_says_what_was_run(smoke: Path) -> None:
     lock = json.loads((smoke / "study.lock.json").read_text())
     assert lock["study"]["name"] == "smoke"
     assert lock["study"]["tuning"][0]["rank"] == 8
-    assert len(lock["steps"]) == 29
+    assert len(lock["steps"]) == 33
     assert set(lock["sources"]["models"]) == {"specimen:llama-0"}
 
 
