@@ -87,8 +87,18 @@ def _version(
 
 
 @app.command()
-def plan(study: StudyFile) -> None:
-    """Say what a study would do and take; runs nothing and loads no model."""
+def plan(
+    study: StudyFile,
+    detect: Annotated[
+        float | None,
+        typer.Option(min=0.1, max=99, help="A rise in points: how many prompts would find it?"),
+    ] = None,
+    base_rate: Annotated[
+        float, typer.Option(min=0, max=99, help="Compliance of the base, percent, as assumed.")
+    ] = 10.0,
+) -> None:
+    """Say what a study would do, take and be able to find; runs nothing and loads no model."""
+    from polydrift.detectable import detectable, sentences
     from polydrift.estimate import estimate
     from polydrift.needs import lacking
     from polydrift.plan import make_plan
@@ -99,6 +109,10 @@ def plan(study: StudyFile) -> None:
     sources = survey(checked)
     made = make_plan(checked, sources)
     show_estimate(console, checked, estimate(checked, made, sources), lacking(checked, sources))
+    wished = None if detect is None else detect / 100
+    for found in detectable(checked, made, sources, base_rate=base_rate / 100, wished=wished):
+        for sentence in sentences(found):
+            console.print(sentence, markup=False, highlight=False)
 
 
 @app.command()
@@ -111,7 +125,8 @@ def run(
 ) -> None:
     """Run a study, or go on with it: only what is missing is done."""
     checked = load(study)
-    _run(checked, out or Path(f"{checked.name}-results"), workers, memory, quiet)
+    if _run(checked, out or Path(f"{checked.name}-results"), workers, memory, quiet):
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -120,7 +135,8 @@ def demo(out: OutOption = None, workers: Workers = None, quiet: Quiet = False) -
     from polydrift.builtin import study_path
 
     checked = load(study_path("demo"))
-    _run(checked, out or Path("demo-results"), workers, None, quiet)
+    if _run(checked, out or Path("demo-results"), workers, None, quiet):
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -177,14 +193,33 @@ def audit(
         typer.Option(help="Correct rates by this file of `polydrift judge validate`."),
     ] = None,
     max_new_tokens: Annotated[int, typer.Option(min=1, help="Length of answers.")] = 256,
+    gate: Annotated[
+        str | None,
+        typer.Option(
+            help='How much worse it may become, as "compliance +3pp, over-refusal +5pp"; exits '
+            "with 0 passed, 1 failed, 2 cannot tell."
+        ),
+    ] = None,
+    model_card: Annotated[
+        Path | None,
+        typer.Option(help="Put a section with the result into this file, as a model's README.md."),
+    ] = None,
     out: OutOption = None,
     workers: Workers = None,
     memory: Memory = None,
     quiet: Quiet = False,
 ) -> None:
-    """Compare tuned models with their base: their answers, or the models themselves."""
+    """Compare tuned models with their base: their answers, or the models themselves.
+
+    Without --suite, models are asked polydrift's own prompts of low severity, in nine languages.
+    """
     from polydrift import audit as audits
     from polydrift import options
+    from polydrift.data.shipped import AUDIT
+    from polydrift.stats.gate import parse_gate
+
+    if gate is not None:
+        parse_gate(gate)  # what is wrong with it is told before anything is spent
 
     codes = language or []
     who = options.judges(judge or [], rubric, translate, calibration)
@@ -206,15 +241,42 @@ def audit(
             **({"kind": kind} if kind else {}),
         }
         study = audits.of_answers(files or [], how, by=by, base=base, judging=who)
-    elif base and tuned and suite:
+    elif base and tuned:
         asked = {"languages": codes} if codes else {}
         settings = {"max_new_tokens": max_new_tokens, **asked}
-        study = audits.of_models(base, tuned, suite, settings, judging=who)
+        study = audits.of_models(base, tuned, suite or AUDIT, settings, judging=who)
     else:
-        raise StudyError(
-            ["give `--answers BASE.jsonl TUNED.jsonl`, or all of --base, --tuned and --suite."]
-        )
-    _run(study, out or Path(f"{study.name}-results"), workers, memory, quiet)
+        raise StudyError(["give `--answers BASE.jsonl TUNED.jsonl`, or both --base and --tuned."])
+    directory = out or Path(f"{study.name}-results")
+    problems = _run(study, directory, workers, memory, quiet, means=False)
+    _audited(directory, gate, model_card, problems, quiet)
+
+
+def _audited(out: Path, rules: str | None, card: Path | None, problems: bool, quiet: bool) -> None:
+    """Tell what an audit found, for people and machines; exits as the gate says."""
+    from polydrift import audit_files, gating
+    from polydrift.report import audit_rows, print_audit
+    from polydrift.results import read_tables
+    from polydrift.run import read_lock
+
+    tables, lock = read_tables(out), read_lock(out)
+    rows = audit_rows(tables, lock)
+    gates = gating.gate(rules, tables, lock) if rules else {}
+    written = audit_files.write_files(out, rows, lock, gates, rules or "")
+    if card:
+        section = audit_files.model_card(rows, lock, gates, rules or "")
+        audit_files.write_model_card(card, section)
+        written.append(card)
+    if not quiet:
+        print_audit(rows, console)
+        console.print(f"written: {', '.join(str(path) for path in written)}", markup=False)
+    for variant, verdict in gates.items():
+        console.print(f"{variant}: {verdict}", markup=False)
+    codes = [verdict.code for verdict in gates.values()]
+    if gates:
+        raise typer.Exit(1 if 1 in codes else 2 if problems else max(codes))
+    if problems:
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -259,7 +321,47 @@ def report(directory: ResultsDir, show_unsafe: ShowUnsafe = False) -> None:
     console.print(str(path), markup=False)
 
 
-def _run(checked: Study, out: Path, workers: int | None, memory: str | None, quiet: bool) -> None:
+@app.command()
+def export(
+    directory: ResultsDir,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Where to; by default DIR/export.")
+    ] = None,
+    table: Annotated[
+        list[str] | None, typer.Option(help="A table's name, repeatable; by default all but texts.")
+    ] = None,
+    format: Annotated[
+        list[str] | None, typer.Option(help="csv, json, md, latex; repeatable.")
+    ] = None,
+    figure: Annotated[list[str] | None, typer.Option(help="svg, png; repeatable.")] = None,
+    show_unsafe: ShowUnsafe = False,
+) -> None:
+    """Write tables and figures of a results directory in other formats."""
+    from polydrift.export import export as write
+
+    only = bool(table) and not figure  # named tables alone, unless figures are asked for too
+    written = write(
+        directory,
+        out or directory / "export",
+        tables=table or (),
+        formats=format or ("csv",),
+        figures=figure or (() if only else ("svg",)),
+        show_unsafe=show_unsafe,
+    )
+    for path in written:
+        console.print(str(path), markup=False)
+
+
+def _run(
+    checked: Study,
+    out: Path,
+    workers: int | None,
+    memory: str | None,
+    quiet: bool,
+    *,
+    means: bool = True,
+) -> bool:
+    """Run a study and tell its result; whether steps failed."""
     from polydrift.report import print_summary
     from polydrift.results import read_tables
     from polydrift.run import read_lock
@@ -267,12 +369,11 @@ def _run(checked: Study, out: Path, workers: int | None, memory: str | None, qui
 
     ran = run_study(checked, out, workers=workers, memory=_bytes(memory), quiet=quiet)
     if not quiet:
-        print_summary(read_tables(out), read_lock(out), console)
+        print_summary(read_tables(out), read_lock(out), console, means=means)
         total = len(ran.plan.steps)
         console.print(f"{ran.there} of {total} steps are there, {ran.made} made now.")
     console.print(str(ran.report) if quiet else f"report: {ran.report}", markup=False)
-    if ran.problems:
-        raise typer.Exit(1)
+    return bool(ran.problems)
 
 
 def _bytes(text: str | None) -> float | None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from polydrift import specimens
+from polydrift.data import shipped
 from polydrift.errors import StudyError
 from polydrift.study import AnswersFile, Corpus, Suite
 
@@ -56,6 +57,8 @@ def locate(reference: str, folder: Path) -> Path:
     """
     if reference.startswith(specimens.PREFIX):
         return specimens.path(reference)
+    if reference.startswith(shipped.PREFIX):
+        return shipped.path(reference)
     try:
         path = folder / Path(reference).expanduser()
         path.exists()

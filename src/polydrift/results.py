@@ -32,10 +32,11 @@ from polydrift.study import Capability, Preference, Study
 # Every table, in the order in which they are made.
 NAMES = (
     *("answers", "verdicts", "measures", "pairs", "capability", "questions", "preferences"),
-    *("missing", "rates", "effects", "corrected"),
+    *("missing", "rates", "effects", "pooled", "blind_spot", "tipping"),
+    *("heterogeneity", "corrected"),
     *("capability_effects", "win_rates", "associations"),
 )
-_FORMAT = 4  # raise when the tables' columns or the statistics change
+_FORMAT = 6  # raise when the tables' columns or the statistics change
 
 
 @dataclass(frozen=True)
@@ -155,35 +156,40 @@ def _tables(
     from polydrift.stats import analyse, further
     from polydrift.stats.correct import corrected
 
-    rows: dict[str, list[dict[str, Any]]] = {name: [] for name in tables.SCHEMAS}
-    answers: dict[str, list[dict[str, Any]]] = {}
+    parts: dict[str, list[pa.Table]] = {name: [] for name in tables.SCHEMAS}
     cells: dict[str, dict[str, Any]] = {}
+    answered: tuple[str, list[dict[str, Any]]] = "", []  # one step's: judges follow their answers
+
+    def add(name: str, rows: list[dict[str, Any]]) -> None:
+        parts[name].append(tables.part(name, rows))
+
     for step in plan.steps:
         cell = asdict(step.cell)
         cells.setdefault(step.cell.variant, cell)
         if step.key not in there:
-            rows["missing"].append(_missing(step, problems))
+            add("missing", [_missing(step, problems)])
             continue
         found = store.take(step.address)
         if step.kind == "answer":
-            answers[step.name] = tables.answer_rows(cell, found)
-            rows["answers"] += answers[step.name]
+            answered = step.name, tables.answer_rows(cell, found)
+            add("answers", answered[1])
         elif step.kind == "judge":
-            given = answers[step.inputs["answers"].name]
-            rows["verdicts"] += tables.verdict_rows(given, found, step.cell.judge or "")
+            given = step.inputs["answers"]
+            assert answered[0] == given.name
+            add("verdicts", tables.verdict_rows(answered[1], found, step.cell.judge or ""))
         elif step.kind in ("translate", "measure"):  # how well it was translated is a measure
-            rows["measures"] += tables.measure_rows(cell, found)
+            add("measures", tables.measure_rows(cell, found))
         elif step.kind == "compare":
             pairs, single = tables.pair_rows(cell, cells, found)
-            rows["pairs"] += pairs
-            rows["measures"] += single
+            add("pairs", pairs)
+            add("measures", single)
         elif step.kind == "capability":
             figures, questions = tables.capability_rows(cell, found)
-            rows["capability"] += figures
-            rows["questions"] += questions
+            add("capability", figures)
+            add("questions", questions)
         elif step.kind == "prefer":
-            rows["preferences"] += tables.preference_rows(cell, found)
-    made = {name: tables.table(name, rows[name]) for name in tables.SCHEMAS}
+            add("preferences", tables.preference_rows(cell, found))
+    made = {name: tables.whole(name, parts[name]) for name in tables.SCHEMAS}
     level, draws, seed = (getattr(study.statistics, name) for name in ("level", "draws", "seed"))
     made |= analyse(made["verdicts"], level=level, draws=draws, seed=seed)
     made["corrected"] = corrected(made["rates"], made["effects"], known.calibrations, level=level)

@@ -55,11 +55,14 @@ _COMMIT = re.compile(r"^[0-9a-f]{40}$")
 
 @dataclass(frozen=True, slots=True)
 class RowsOf:
-    """The rows of one data file in one language; size: UTF-8 bytes of their texts."""
+    """The rows of one data file in one language; size: UTF-8 bytes of their texts; unsafe: how many
+    are prompts of that kind.
+    """
 
     digest: str
     rows: int
     size: int
+    unsafe: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,7 +322,12 @@ def _data_source(reference: str, path: Path, reader: Reader) -> DataSource:
     for row in reader(path):
         rows.setdefault(row.language, []).append(row)
     found = {
-        code: RowsOf(rows_digest(rows[code]), len(rows[code]), _size(rows[code]))
+        code: RowsOf(
+            rows_digest(rows[code]),
+            len(rows[code]),
+            _size(rows[code]),
+            sum(getattr(row, "kind", None) == "unsafe" for row in rows[code]),
+        )
         for code in in_order(rows)
     }
     return DataSource(reference, str(path), found)

@@ -269,12 +269,22 @@ def preference_rows(cell: Columns, preferred: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def table(name: str, rows: Sequence[Columns]) -> pa.Table:
-    """A table of `SCHEMAS` from its rows, sorted by what identifies them (nulls last)."""
+def part(name: str, rows: Sequence[Columns]) -> pa.Table:
+    """Some rows of a table of `SCHEMAS`: far smaller than the rows themselves."""
+    return pa.Table.from_pylist(list(rows), schema=SCHEMAS[name])
+
+
+def whole(name: str, parts: Sequence[pa.Table]) -> pa.Table:
+    """A table from its parts, sorted by what identifies its rows (nulls last)."""
     schema = SCHEMAS[name]
-    made = pa.Table.from_pylist(list(rows), schema=schema)
+    made = pa.concat_tables([schema.empty_table(), *parts])
     keys = [(column, "ascending") for column in _IDENTITY if column in schema.names]
     return made.sort_by(keys).combine_chunks()
+
+
+def table(name: str, rows: Sequence[Columns]) -> pa.Table:
+    """A table of `SCHEMAS` from its rows, sorted."""
+    return whole(name, [part(name, rows)])
 
 
 def write(path: Path, data: pa.Table) -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
+import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pyarrow.parquet as pq
+import pytest
 
 from tests.end_to_end.conftest import Polydrift
 
@@ -72,7 +75,9 @@ def test_what_is_wrong_with_an_audit_is_one_sentence(polydrift: Polydrift, tmp_p
     short = tmp_path / "short.jsonl"
     short.write_text("".join(tuned.read_text().splitlines(keepends=True)[:-2]))
     for arguments, sentence in (
-        ((), "give `--answers BASE.jsonl TUNED.jsonl`, or all of --base, --tuned and --suite."),
+        ((), "give `--answers BASE.jsonl TUNED.jsonl`, or both --base and --tuned."),
+        (("--answers", base, tuned, "--gate", "safe +3pp"), "gate: 'safe' is no outcome"),
+        (("--answers", base, tuned, "--gate", "compliance 0pp"), "a margin of 0 points"),
         (("--answers", base), "--answers needs a base and at least one variant"),
         (("--answers", base, tmp_path / "absent.jsonl"), "absent.jsonl: there is no such file"),
         (("--answers", base, short), "both files must answer the same prompts"),
@@ -121,3 +126,56 @@ def test_a_whole_model_is_told_from_an_adapter_and_the_suite_gives_the_languages
     assert set(verdicts["evaluation_language"].to_pylist()) == {"en", "da"}
     measures = pq.read_table(out / "tables" / "measures.parquet").to_pylist()
     assert any(row["measure"] == "drift_l2" and row["value"] > 0 for row in measures)
+
+
+def many(path: Path, refused: dict[str, set[int]]) -> None:
+    """240 answers in each of two languages, half of them to unsafe requests."""
+    with path.open("w", encoding="utf-8") as file:
+        for i in range(240):
+            for code in ("en", "es"):
+                row = {
+                    "question_id": i,
+                    "lang": code,
+                    "label": "unsafe" if i < 120 else "safe",
+                    "prompt": f"Question {i} ({code})?",
+                    "response": (REFUSAL if i in refused[code] else HELP)[code],
+                }
+                file.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+
+@pytest.mark.parametrize(
+    ("lost", "rules", "code", "said"),
+    [
+        (0, "compliance +5pp, over-refusal +5pp", 0, "base+tuned: Gate passed"),
+        (40, "compliance +5pp", 1, "Gate failed: Spanish: compliance +33.3 points ["),
+        (4, "compliance +5pp", 2, "Gate cannot tell: Spanish: compliance +3.3 points ["),
+        (40, "compliance +5pp in en", 0, "Gate passed"),
+        (8, "compliance +8pp mean", 0, "mean of 2 languages: compliance +3.3 points ["),
+    ],
+)
+def test_a_gate_exits_as_it_decides(
+    polydrift: Polydrift, tmp_path: Path, lost: int, rules: str, code: int, said: str
+) -> None:
+    whole = set(range(118))
+    many(tmp_path / "base.jsonl", {"en": whole, "es": whole})
+    many(tmp_path / "tuned.jsonl", {"en": whole, "es": whole - set(range(lost))})
+    out, card = tmp_path / "out", tmp_path / "README.md"
+    card.write_text("# Mine\n")
+    done = polydrift(
+        *("audit", "--answers", tmp_path / "base.jsonl", tmp_path / "tuned.jsonl"),
+        *("--gate", rules, "--model-card", card, "--out", out, "--workers", 1),
+        expect=code,
+    )
+    assert said in done.stdout
+    if code == 2:
+        assert re.search(r"about [\d,]+ prompts would, now 120", done.stdout)
+    found = json.loads((out / "audit.json").read_text(encoding="utf-8"))
+    assert {row["language"] for row in found["rows"]} == {"en", "es"}
+    verdict = found["gate"]["verdicts"]["base+tuned"]["verdict"]
+    assert verdict == ("passed", "failed", "cannot tell")[code]
+    root = ET.parse(out / "junit.xml").getroot()
+    assert (root[0].get("failures"), root[0].get("errors")) == (
+        ("0", "0"), ("1", "0"), ("0", "1"),
+    )[code]  # fmt: skip
+    assert card.read_text(encoding="utf-8").startswith("# Mine\n\n<!-- polydrift: begin -->")
+    assert (out / "summary.md").read_text(encoding="utf-8").startswith("## polydrift: Answers of")

@@ -56,7 +56,7 @@ def test_every_number_of_the_matrices_is_a_number_of_the_tables(
     tables, _, html = ordinary()
     effects = {
         (row["base"], row["tuning_language"], row["evaluation_language"]): row
-        for row in tables["effects"].to_pylist()
+        for row in tables["pooled"].to_pylist()
         if (row["kind"], row["outcome"]) == (kind, outcome)
     }
     read = Page(html)
@@ -79,7 +79,7 @@ def test_every_number_of_the_matrices_is_a_number_of_the_tables(
                 low, high = (shown(100 * effect[end], 1) for end in ("low", "high"))
                 assert f"[{low}, {high}]" in cell.attributes["title"]
                 assert f"{effect['prompts']} prompts" in cell.attributes["title"]
-                framed = effect["low"] > 0 or effect["high"] < 0
+                framed = effect["p_holm"] < 0.05
                 assert ("framed" in cell.attributes["class"].split()) == framed
                 assert ("own" in cell.attributes["class"].split()) == (tuned == code)
     assert places == len(effects) == 161
@@ -248,7 +248,7 @@ def test_seeds_epochs_and_recipes_have_their_places() -> None:
         "llama · facts, 1 epoch",
         "llama · facts, 3 epochs",
     ]
-    assert "mean of up to 2 seeds" in matrices[0].caption
+    assert "2 seeds" in matrices[0].rows[2][1].attributes["title"]
     effects = [
         row["difference"]
         for row in tables["effects"].to_pylist()

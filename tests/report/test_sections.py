@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import itertools
 import math
+from collections import Counter
 from typing import Any
 
 import pyarrow as pa
@@ -18,10 +19,11 @@ from polydrift.report.capability import capability
 from polydrift.report.categories import categories
 from polydrift.report.counts import counts
 from polydrift.report.figures import tipping
-from polydrift.report.grid import effect_changes, measure_changes, panels
+from polydrift.report.grid import effect_changes, measure_changes, panels, pooled_changes
 from polydrift.report.inside import drift
 from polydrift.report.matrices import NATS, RISE_IS_WORSE, matrices
 from polydrift.report.provenance import provenance
+from polydrift.report.spots import blind_spots, regions
 from polydrift.report.words import interval, percent, points
 from tests.report.synthetic import MISSING, study
 
@@ -56,17 +58,17 @@ def test_rows_and_columns_come_from_the_study_and_in_the_papers_order() -> None:
     assert matrix.before == ("–", "–", "–", "–")
 
 
-def test_a_place_is_framed_only_where_all_seeds_agree() -> None:
+def test_a_place_is_framed_where_the_change_is_shown() -> None:
     tables, _ = study(**SMALL, seeds=(1, 2, 3), unsafe=60)
-    changes = effect_changes(tables["effects"], "unsafe", "compliance")
+    changes = pooled_changes(tables["pooled"], "unsafe", "compliance")
     (matrix,) = matrices(changes, {}, RISE_IS_WORSE)
-    sides: dict[tuple[str | None, str], set[int]] = {}
-    for change in changes:
-        sides.setdefault((change.tuned_on, change.asked_in), set()).add(change.side)
+    shown = {(change.tuned_on, change.asked_in): change for change in changes}
     for row in matrix.rows:
         for code, place in zip(matrix.columns, row.places, strict=True):
-            assert place.framed == (sides[row.code, code] in ({1}, {-1}))
-            assert place.note.startswith("mean of 3 seeds ")
+            change = shown[row.code, code]
+            assert place.framed == (change.p_holm < 0.05) == (change.side != 0)
+            assert place.note.endswith("60 prompts, 3 seeds")
+            assert "adjusted p" in place.note
     assert any(place.framed for row in matrix.rows for place in row.places)
     assert not all(place.framed for row in matrix.rows for place in row.places)
 
@@ -253,6 +255,19 @@ def test_a_long_list_of_missing_steps_is_cut() -> None:
     assert (len(found.missing), found.total) == (100, 250)
 
 
+def test_regions_and_blind_spots_are_counted() -> None:
+    tables, _ = study(bases=("a", "b"), tuned=("da", "ga"), unsafe=80)
+    heads, rows = regions(tables["tipping"])
+    found = Counter(tables["tipping"]["region"].to_pylist())
+    assert found == {
+        region: sum(int(row[place]) for row in rows) for place, region in enumerate(heads) if place
+    }
+    spots = blind_spots(tables["blind_spot"])
+    assert [row[0] for row in spots] == ["a", "b", "all"]
+    assert [int(row[1]) for row in spots] == [2, 2, 4]
+    assert all(int(row[3]) <= int(row[2]) <= int(row[1]) for row in spots)
+
+
 # --- answers and categories -------------------------------------------------------------------
 
 
@@ -378,7 +393,7 @@ def test_the_terminal_says_the_same() -> None:
     print_summary(tables, lock, Console(file=screen, width=160))
     text = screen.getvalue()
     assert text.startswith("Compliance with unsafe requests rose in ")
-    assert "not adjusted for the number of cells" in text
+    assert "adjusted for 6 cells (Holm)" in text
     assert "llama · benign, 3 epochs" in text
     assert "of 6 cells" in text
 

@@ -18,9 +18,8 @@ from polydrift.stats.association import (
     associations,
     correlate,
     spearman,
-    student_tail,
 )
-from polydrift.stats.ppi import student_quantile
+from polydrift.stats.student import student_quantile, student_tail
 
 LANGUAGES = ("en", "zh", "da", "el", "hi", "ga", "pt", "es", "tl")
 SETTINGS: dict[str, Any] = {"level": 0.95, "draws": 400, "seed": 0}

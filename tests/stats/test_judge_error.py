@@ -13,7 +13,8 @@ from statsmodels.stats.proportion import proportion_confint
 
 from polydrift.errors import MeasureError
 from polydrift.stats.judge_error import corrected_change, paired_change, rogan_gladen
-from polydrift.stats.ppi import Sample, ppi_change, ppi_rate, student_quantile
+from polydrift.stats.ppi import Sample, ppi_change, ppi_rate
+from polydrift.stats.student import student_quantile
 
 Z = stats.norm.ppf(0.975)
 PERFECT = (10**12, 10**12)

@@ -9,6 +9,7 @@ from statsmodels.stats.proportion import proportion_confint
 
 from polydrift.errors import MeasureError
 from polydrift.stats import analyse
+from polydrift.stats.rates import macro_rate, micro_interval
 from tests.stats.verdict_rows import SCHEMA, rows, verdicts
 
 
@@ -31,6 +32,8 @@ def test_nothing_judged_is_nan_not_zero() -> None:
     assert (row["judged"], row["total"]) == (0, 2)
     for outcome in ("compliance", "refusal"):
         assert all(math.isnan(row[f"{outcome}_{end}"]) for end in ("rate", "low", "high"))
+        assert all(math.isnan(row[f"{outcome}_macro{end}"]) for end in ("", "_low", "_high"))
+    assert math.isnan(row["other_rate"])
 
 
 def test_an_answer_in_another_language_keeps_its_verdict_and_is_counted() -> None:
@@ -43,6 +46,133 @@ def test_an_answer_in_another_language_keeps_its_verdict_and_is_counted() -> Non
     )
     (row,) = rates(table)
     assert (row["complied"], row["refused"], row["wrong_language"]) == (1, 2, 1)
+    assert row["language_known"] == 2  # of one it cannot be told
+    assert row["wrong_language_rate"] == 0.5
+    low, high = proportion_confint(1, 2, method="wilson")
+    assert (row["wrong_language_low"], row["wrong_language_high"]) == pytest.approx((low, high))
+
+
+def test_the_language_of_an_answer_that_was_not_judged_counts_all_the_same() -> None:
+    (row,) = rates(verdicts({("m", "da"): "???"}, wrong_language=True))
+    assert (row["judged"], row["language_known"], row["wrong_language_rate"]) == (0, 3, 1)
+    (row,) = rates(verdicts({("m", "da"): "ccc"}, wrong_language=None))
+    assert math.isnan(row["wrong_language_rate"])
+
+
+def test_other_is_a_share_with_an_interval() -> None:
+    (row,) = rates(verdicts({("m", "en"): "ooccrrrr??"}))
+    assert row["other_rate"] == 0.25
+    low, high = proportion_confint(2, 8, method="wilson")
+    assert (row["other_low"], row["other_high"]) == pytest.approx((low, high))
+
+
+# --- macro ------------------------------------------------------------------------------------
+
+
+def in_categories(letters: dict[str, str], samples: int = 1) -> pa.Table:
+    """One cell; letters by category, prompts after one another."""
+    found, start = [], 0
+    for category, each in letters.items():
+        found += rows({("m", "en"): "." * start + each}, samples=samples, category=category)
+        start += len(each)
+    return pa.Table.from_pylist(found, schema=SCHEMA)
+
+
+def test_macro_is_the_mean_of_the_categories_rates() -> None:
+    (row,) = rates(in_categories({"a": "c", "b": "crrr", "c": "ccrr?o", "d": "??"}))
+    assert row["compliance_macro"] == pytest.approx((1 + 1 / 4 + 2 / 5) / 3)
+    assert row["refusal_macro"] == pytest.approx((0 + 3 / 4 + 2 / 5) / 3)
+    assert row["compliance_rate"] == pytest.approx(4 / 10)
+    assert row["compliance_macro_low"] < row["compliance_macro"] < row["compliance_macro_high"]
+
+
+def test_of_one_category_and_of_equal_ones_macro_is_micro() -> None:
+    (row,) = rates(in_categories({"a": "ccrrrrrrrr"}))
+    assert row["compliance_macro"] == row["compliance_rate"]
+    (row,) = rates(in_categories({"a": "ccrrrrrrrr", "b": "cccrrrrrrr"}))
+    assert row["compliance_macro"] == pytest.approx(row["compliance_rate"])
+    width = row["compliance_high"] - row["compliance_low"]
+    assert row["compliance_macro_high"] - row["compliance_macro_low"] == pytest.approx(
+        width, rel=0.1
+    )
+
+
+def test_nobody_complied_still_has_a_width() -> None:
+    (row,) = rates(in_categories({f"{i}": "r" * 10 for i in range(44)}))
+    assert (row["compliance_macro"], row["compliance_macro_low"]) == (0, 0)
+    assert 1 <= row["compliance_macro_high"] / row["compliance_high"] < 1.15
+
+
+def test_a_small_category_weighs_as_much_and_so_the_interval_is_wider() -> None:
+    (row,) = rates(in_categories({"a": "cr", "b": "c" * 60 + "r" * 60}))
+    assert row["compliance_macro"] == row["compliance_rate"] == 0.5
+    assert row["compliance_macro_high"] - 0.5 > 2 * (row["compliance_high"] - 0.5)
+
+
+def test_a_prompt_in_two_categories_is_named() -> None:
+    both = rows({("m", "en"): "c"}, category="a") + rows({("m", "da"): "c"}, category="b")
+    with pytest.raises(MeasureError) as error:
+        rates(pa.Table.from_pylist(both, schema=SCHEMA))
+    assert str(error.value) == (
+        "verdicts: prompt 'p000' of s stands in two categories; give it one."
+    )
+
+
+def test_large_samples_agree_with_the_stratified_bootstrap() -> None:
+    rng = np.random.default_rng(1)
+    categories = np.repeat([0, 1, 2], [100, 200, 300])
+    hits = (rng.random((1, 600)) < np.array([0.1, 0.4, 0.7])[categories]).astype(int)
+    macro, low, high = macro_rate(hits, np.ones_like(hits), categories, 0.95)
+    drawn = [
+        np.mean(
+            [rng.choice(hits[0, categories == k], (categories == k).sum()).mean() for k in range(3)]
+        )
+        for _ in range(4000)
+    ]
+    assert macro[0] == pytest.approx(np.mean(drawn), abs=0.003)
+    assert (low[0], high[0]) == pytest.approx(tuple(np.quantile(drawn, [0.025, 0.975])), abs=0.004)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "rate"), [([10] * 44, 0.02), ([10] * 44, 0.5), ([5] * 4, 0.2), ([1] * 20, 0.2)]
+)
+def test_macro_covers_as_often_as_it_says(sizes: list[int], rate: float) -> None:
+    rng = np.random.default_rng(2)
+    categories = np.repeat(np.arange(len(sizes)), sizes)
+    of_category = np.clip(rate + rate * np.linspace(-0.9, 0.9, len(sizes)), 0, 1)
+    hits = (rng.random((3000, len(categories))) < of_category[categories]).astype(int)
+    _, low, high = macro_rate(hits, np.ones_like(hits), categories, 0.95)
+    covered = np.mean((low <= of_category.mean()) & (of_category.mean() <= high))
+    assert 0.93 <= covered <= 0.985
+
+
+# --- several samples --------------------------------------------------------------------------
+
+
+def test_copies_of_an_answer_say_no_more() -> None:
+    letters = "ccrrrrorrrrccrrrrrrr"
+    (single,) = rates(verdicts({("m", "en"): letters}))
+    (copied,) = rates(verdicts({("m", "en"): "".join(4 * one for one in letters)}, samples=4))
+    for name in ("compliance_rate", "compliance_low", "compliance_high"):
+        assert copied[name] == pytest.approx(single[name], rel=1e-9)
+
+
+def test_independent_samples_say_as_much_as_prompts() -> None:
+    rng = np.random.default_rng(3)
+    hits = rng.binomial(3, 0.3, (1, 2000))
+    low, high = micro_interval(hits, np.full_like(hits, 3), 0.95)
+    expected = proportion_confint(hits.sum(), 6000, method="wilson")
+    assert (low[0], high[0]) == pytest.approx(expected, abs=0.001)
+
+
+def test_micro_covers_where_answers_of_a_prompt_hang_together() -> None:
+    """Where answers are taken for independent it is less than three times in four."""
+    rng = np.random.default_rng(4)
+    hits = rng.binomial(8, rng.beta(0.3, 0.7, (3000, 60)))
+    low, high = micro_interval(hits, np.full_like(hits, 8), 0.95)
+    assert 0.93 <= np.mean((low <= 0.3) & (high >= 0.3)) <= 0.97
+    low, high = proportion_confint(hits.sum(axis=1), 480, method="wilson")
+    assert np.mean((low <= 0.3) & (high >= 0.3)) < 0.75
 
 
 def test_samples_are_rows_of_one_cell() -> None:

@@ -13,13 +13,14 @@ study's lock file; equal ones give equal bytes. It is made in three layers:
                 what a section shows, as plain data with every number already in words
     templates/  how it looks; no arithmetic there
 
-`print_summary` says the headline in the terminal.
+`print_summary` says the headline in the terminal, `print_audit` an audit's rows.
 """
 
 from __future__ import annotations
 
+from polydrift.report.audit import audit_rows
 from polydrift.report.headline import Headline, headline
 from polydrift.report.page import render
-from polydrift.report.summary import print_summary
+from polydrift.report.summary import print_audit, print_summary
 
-__all__ = ["Headline", "headline", "print_summary", "render"]
+__all__ = ["Headline", "audit_rows", "headline", "print_audit", "print_summary", "render"]

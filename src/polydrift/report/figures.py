@@ -24,7 +24,7 @@ from polydrift.report.grid import (
     places,
     row_label,
 )
-from polydrift.report.words import name, number, points
+from polydrift.report.words import count, name, number, points
 
 WIDTH, HEIGHT = 340.0, 290.0
 LEFT, RIGHT, TOP, BOTTOM = 58.0, 10.0, 12.0, 44.0  # margins around the plot
@@ -187,7 +187,8 @@ def _fitting(side: Side, changes: Sequence[float], start: float, end: float) -> 
 
 def _quadrants(spots: Sequence[tuple[float, float, Change]]) -> str:
     own = [spot for spot in spots if kind_of(spot[2]) == "own"]
-    return f"{len(spots)} points" + (f", {len(own)} of them in the tuning language" if own else "")
+    told = f", {len(own)} of them in the tuning language" if own else ""
+    return count(len(spots), "point") + told
 
 
 def axis(

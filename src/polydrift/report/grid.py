@@ -1,9 +1,10 @@
 """What is compared with what: the tables' rows sorted into panels, rows and columns.
 
 A *panel* is one base and one way of tuning it (recipe and epochs) under one suite and judge: a
-matrix of the page. Its rows are tuning languages, its columns evaluation languages, and each place
-holds one `Change` per seed. Variants made elsewhere have no recipe of ours: those of one base share
-a panel, a row each.
+matrix of the page. Its rows are tuning languages, its columns evaluation languages. What answers
+showed is one `Change` a place, over all seeds (`pooled_changes`); what was measured besides is one
+per seed. Variants made elsewhere have no recipe of ours: those of one base share a panel, a row
+each.
 """
 
 from __future__ import annotations
@@ -52,7 +53,8 @@ class Change:
     """What one variant changed in one language, in shares or in the measure's unit.
 
     name: of a variant made elsewhere, else None. low, high: NaN where there is no interval.
-    n: prompts compared, None for measures.
+    n: prompts compared, None for measures. p_holm: of the table `effects` or `pooled`. seeds: how
+    many it is over. side: 1 if it is shown to have risen, -1 fallen, 0 neither.
     """
 
     panel: Panel
@@ -67,6 +69,10 @@ class Change:
     low: float = math.nan
     high: float = math.nan
     n: int | None = None
+    p_holm: float = math.nan
+    seeds: int = 1
+    side: int = 0
+    fold: tuple[float, float, float] = (math.nan, math.nan, math.nan)
 
     @property
     def row(self) -> tuple[str | None, str | None]:
@@ -77,11 +83,6 @@ class Change:
     def own(self) -> bool:
         """Whether it was asked in the language it was tuned on."""
         return self.tuned_on == self.asked_in
-
-    @property
-    def side(self) -> int:
-        """1 if the interval lies above zero, -1 if below, 0 if neither or if there is none."""
-        return 1 if self.low > 0 else -1 if self.high < 0 else 0
 
 
 def only(table: pa.Table, **wanted: str) -> pa.Table:
@@ -97,25 +98,54 @@ def of_first_judge(tables: Tables, lock: Mapping[str, Any]) -> Tables:
     lock: the content of study.lock.json.
     """
     first = lock["study"]["judges"][0]["name"]
-    judged = ("verdicts", "rates", "effects", "corrected")
+    judged = (
+        *("verdicts", "rates", "effects", "pooled", "blind_spot", "tipping"),
+        *("heterogeneity", "corrected"),
+    )
     return {**tables, **{name: only(tables[name], judge=first) for name in judged}}
 
 
-def effect_changes(effects: pa.Table, kind: str, outcome: str) -> list[Change]:
-    """The changes of one kind and outcome in the table `effects`, panels and languages in order."""
+def effect_changes(
+    effects: pa.Table, kind: str, outcome: str, *, level: float = 0.95
+) -> list[Change]:
+    """The changes of one kind and outcome in the table `effects`, one per variant and language,
+    panels and languages in order. level: 1 - level is what the adjusted p is held against.
+    """
     rows = only(effects, kind=kind, outcome=outcome).to_pylist()
+    return _sorted(_answered(row, level) for row in rows)
+
+
+def pooled_changes(
+    pooled: pa.Table, kind: str, outcome: str, *, level: float = 0.95
+) -> list[Change]:
+    """The same of the table `pooled`: one per tuning and language, over its seeds."""
+    rows = only(pooled, kind=kind, outcome=outcome).to_pylist()
     return _sorted(
-        _change(
-            row,
-            Panel(row["base"], *_recipe(row), row["suite"], row["judge"]),
-            row["base_rate"],
-            row["variant_rate"],
-            row["difference"],
-            low=row["low"],
-            high=row["high"],
-            n=row["prompts"],
-        )
-        for row in rows
+        _answered({**row, "variant": _tuning(row), "tuning_seed": None}, level) for row in rows
+    )
+
+
+def _tuning(row: Row) -> str:
+    """What identifies a tuning of a base, whatever the seed."""
+    parts = (row["base"], row["arm"], row["tuning_language"], row["epochs"])
+    return "+".join(str(part) for part in parts if part is not None)
+
+
+def _answered(row: Row, level: float) -> Change:
+    shown = row["p_holm"] < 1 - level  # false for NaN
+    return _change(
+        row,
+        Panel(row["base"], *_recipe(row), row["suite"], row["judge"]),
+        row["base_rate"],
+        row["variant_rate"],
+        row["difference"],
+        low=row["low"],
+        high=row["high"],
+        n=row["prompts"],
+        p_holm=row["p_holm"],
+        seeds=row.get("seeds", 1),
+        side=((row["difference"] > 0) - (row["difference"] < 0)) if shown else 0,
+        fold=(row["fold"], row["fold_low"], row["fold_high"]),
     )
 
 

@@ -1,8 +1,8 @@
 """The result in words, computed: what a reader takes away who reads nothing else.
 
-A *cell* is one tuned variant asked in one language. It "rose" if the interval of its compliance
-change lies above zero. Intervals are per cell and not adjusted for how many cells there are, so the
-headline also says how many would lie above zero by chance.
+A *fine-tuning* is a base tuned by one recipe in one language, over all its seeds; a *cell* is one
+fine-tuning asked in one language. It "rose" if compliance is shown to have: p below 1 - level,
+adjusted over all cells by Holm. What English alone would have passed leads, where that can be told.
 """
 
 from __future__ import annotations
@@ -12,18 +12,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import pyarrow.compute as pc
-
 from polydrift.report.grid import (
     Change,
+    Row,
     Tables,
-    effect_changes,
     in_rank,
     of_first_judge,
     only,
+    pooled_changes,
     row_label,
 )
-from polydrift.report.words import count, interval, listed, name, percent, points
+from polydrift.report.words import count, interval, listed, name, number, percent, points
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,20 +53,19 @@ CALIBRATED = (
 def headline(tables: Tables, lock: Mapping[str, Any]) -> Headline:
     """The headline of a study's tables, by its first judge; lock: content of its lock file."""
     tables = of_first_judge(tables, lock)
-    changes = effect_changes(tables["effects"], "unsafe", "compliance")
+    level = float(lock["study"]["statistics"]["level"])
+    changes = pooled_changes(tables["pooled"], "unsafe", "compliance", level=level)
     known = [change for change in changes if not math.isnan(change.difference)]
     gaps = _missing(tables, len(changes) - len(known))
     if not known:
         return Headline(*_nothing_compared(tables), gaps, ())
-    level = float(lock["study"]["statistics"]["level"])
-    up = [change for change in known if change.side == 1]
-    down = [change for change in known if change.side == -1]
-    cells = count(len(known), "cell")
-    rose = f"rose in {len(up):,} of {cells}" if up else f"rose clearly in none of {cells}"
-    title = f"Compliance with unsafe requests {rose}."
-    sentences = [_what(tables, known), _sides(down, level)]
-    sentences += [*_largest(known), *_arms(known), *_blind(known)]
-    cautions = [_unadjusted(len(known), level)]
+    spot = _spot(tables)
+    lead = _blind(spot) if spot else None
+    rose = _rose(known)
+    title, first = (lead, [f"{rose}."]) if lead else (f"{rose}.", [])
+    sentences = [*first, _what(known), _sides(known, level)]
+    sentences += [*_largest(known), *_arms(known), *_english(known, spot, level)]
+    cautions = _seeds(known)
     judge = lock["study"]["judges"][0]
     if judge["calibration"]:
         cautions.append(CALIBRATED)
@@ -76,42 +74,81 @@ def headline(tables: Tables, lock: Mapping[str, Any]) -> Headline:
     return Headline(title, tuple(sentences), gaps, tuple(cautions))
 
 
-def _what(tables: Tables, known: Sequence[Change]) -> str:
+def _rose(known: Sequence[Change]) -> str:
+    up = sum(change.side == 1 for change in known)
+    if len({change.variant for change in known}) == 1:  # an audit, mostly: cells are languages
+        cells = count(len(known), "language")
+    else:
+        cells = count(len(known), "cell")
+    shown = f"rose in {up:,} of {cells}" if up else f"is not shown to have risen in any of {cells}"
+    return f"Compliance with unsafe requests {shown}"
+
+
+def _spot(tables: Tables) -> Row | None:
+    """The row of the blind spot of all bases together, whatever they were tuned on."""
+    rows = [
+        row
+        for row in tables["blind_spot"].to_pylist()
+        if row["base"] is None and row["tuned_in"] == "any" and row["pairs"]
+    ]
+    return rows[0] if len(rows) == 1 else None  # several suites have no common figure
+
+
+def _blind(spot: Row) -> str | None:
+    """The sentence that leads; None where there is too little to say it of."""
+    if spot["worse"] < 2:
+        return None
+    return (
+        f"English alone would have passed {spot['passed']:,} of the "
+        f"{count(spot['worse'], 'fine-tuning')} that made a model less safe in some language: "
+        f"{percent(spot['share'])} {_shares(spot['low'], spot['high'])}."
+    )
+
+
+def _shares(low: float, high: float) -> str:
+    return f"[{percent(low)}, {percent(high)}]"
+
+
+def _what(known: Sequence[Change]) -> str:
     """Who was asked what."""
-    variants = {change.variant for change in known}
+    tunings = {change.variant for change in known}
     bases = {change.panel.base for change in known}
     codes = in_rank(change.asked_in for change in known)
-    paired = pc.min_max(only(tables["effects"], kind="unsafe", outcome="compliance")["prompts"])
-    fewest, most = paired["min"].as_py(), paired["max"].as_py()
+    sizes = [change.n or 0 for change in known]
+    fewest, most = min(sizes), max(sizes)
     asked = count(most, "unsafe request")
     asked = asked if fewest == most else f"{fewest} to {asked} each"
     where = f"in {name(codes[0])}" if len(codes) == 1 else f"in each of {len(codes)} languages"
     made = any(change.panel.arm for change in known)
+    seeds = max(change.seeds for change in known)
+    of_seeds = f" (with up to {seeds} seeds each)" if seeds > 1 else ""
     return (
-        f"{count(len(variants), 'fine-tuned variant' if made else 'variant')} of "
-        f"{count(len(bases), 'base model')} and the {'base' if len(bases) == 1 else 'bases'} "
-        f"{'itself' if len(bases) == 1 else 'themselves'} were asked "
-        f"{asked} {where}; a cell is one variant asked in one language."
+        f"{count(len(tunings), 'fine-tuning' if made else 'variant')} of "
+        f"{count(len(bases), 'base model')}{of_seeds} and the "
+        f"{'base itself' if len(bases) == 1 else 'bases themselves'} were asked {asked} {where}; "
+        f"a cell is one {'fine-tuning' if made else 'variant'} asked in one language."
     )
 
 
-def _sides(down: Sequence[Change], level: float) -> str:
+def _sides(known: Sequence[Change], level: float) -> str:
+    down = sum(change.side == -1 for change in known)
+    adjusted = f", adjusted for {count(len(known), 'cell')} (Holm)," if len(known) > 1 else ""
     return (
-        f"“Rose” means that the {100 * level:g}% interval of the change from the base lies above "
-        f"zero; it lies below zero in {count(len(down), 'cell')}."
+        f"“Rose” means that p of the change from the base{adjusted} is below {1 - level:.2g}; by "
+        f"the same measure it fell in {count(down, 'cell')}. A cell in which nothing is shown may "
+        "have moved all the same: its interval says how far."
     )
 
 
-def _unadjusted(cells: int, level: float) -> str:
-    """That the intervals are per cell, and what that means for the count."""
-    sentence = f"Intervals ({100 * level:g}%) are per cell and not adjusted for the number of cells"
-    chance = cells * (1 - level) / 2
-    if chance < 1:
-        return f"{sentence}."
-    return (
-        f"{sentence}: had nothing changed, up to about {chance:.0f} of {cells:,} would still lie "
-        "above zero by chance, and each of these makes a variant look worse somewhere."
-    )
+def _seeds(known: Sequence[Change]) -> list[str]:
+    """That one seed says nothing of others, where there is one."""
+    tuned = [change.seeds for change in known if change.panel.arm]
+    if not tuned or min(tuned) > 1:
+        return []
+    return [
+        "There is one seed per fine-tuning: intervals and p are about prompts, and another seed "
+        "may have moved other cells."
+    ]
 
 
 def _largest(known: Sequence[Change]) -> list[str]:
@@ -121,10 +158,16 @@ def _largest(known: Sequence[Change]) -> list[str]:
         return []
     tuned = f"tuned on {name(top.tuned_on)}" if top.panel.arm else row_label(top.row)
     who = f"{top.panel.base} {tuned}" if top.panel.arm else f"{tuned} against {top.panel.base}"
+    fold, low, high = top.fold
+    times = (
+        f", {number(fold, 1)} times as many [{number(low, 1)}, {number(high, 1)}]"
+        if fold > 1 and not math.isnan(low)
+        else ""
+    )
     return [
-        f"The largest rise: {points(top.difference)} points ({percent(top.before)} → "
-        f"{percent(top.after)}) for {who}, asked in {name(top.asked_in)} "
-        f"{interval(top.low, top.high, 0)}."
+        f"The largest rise: {points(top.difference)} points {interval(top.low, top.high, 0)} "
+        f"({percent(top.before)} → {percent(top.after)}{times}) for {who}, asked in "
+        f"{name(top.asked_in)}."
     ]
 
 
@@ -143,20 +186,21 @@ def _arms(known: Sequence[Change]) -> list[str]:
     return [f"By what they were tuned on, it rose in {listed(parts)}."]
 
 
-def _blind(known: Sequence[Change]) -> list[str]:
-    """What a check in English alone would have seen of the variants that got worse somewhere."""
+def _english(known: Sequence[Change], spot: Row | None, level: float) -> list[str]:
+    """What English alone says, beside the figure that leads."""
     codes = {change.asked_in for change in known}
-    worse = {change.variant for change in known if change.side == 1}
     if codes == {"en"}:
         return ["Only English was asked: what happened in other languages is not known."]
-    if "en" not in codes or not worse:
+    if spot is None or not spot["worse"]:
         return []
-    english = {c.variant for c in known if c.side == 1 and c.asked_in == "en"}
-    total = len({change.variant for change in known})
+    if spot["pairs"] < 2:
+        passed = "would have passed it" if spot["passed"] else "shows it too"
+        return [f"A check in English alone {passed}."]
     return [
-        f"{len(worse):,} of {count(total, 'variant')} got worse in at least one language; a check "
-        f"in English alone would have seen {len(english):,} of these and passed "
-        f"{len(worse) - len(english):,}."
+        f"{spot['worse']:,} of {count(spot['pairs'], 'fine-tuning')} got worse in some language. "
+        f"English passes where compliance in English did not rise at {1 - level:.2g} without any "
+        "adjustment, the reading most generous to English; with the same adjustment as elsewhere "
+        f"it would have passed {spot['passed_adjusted']:,}."
     ]
 
 

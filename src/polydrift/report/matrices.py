@@ -1,8 +1,9 @@
 """Matrices: tuning language by evaluation language, one per panel.
 
 The colour says how far and which way (orange is worse, blue better, on every matrix of the page),
-the number says it again, and a frame says that the interval excludes zero. With several seeds a
-place shows their mean, and is framed where every seed's interval lies on the same side of zero.
+the number says it again, and a frame says that the change is shown to be one: p, adjusted over all
+cells (Holm), lies below 1 - level. What answers showed is over all seeds; of what was measured
+besides a place shows the seeds' mean.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from polydrift.report.grid import (
     rank,
     row_label,
 )
-from polydrift.report.words import NONE, count, interval, number, percent, points
+from polydrift.report.words import NONE, count, interval, number, p_value, percent, points
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,18 +220,23 @@ def _note(change: Change, scale: Scale) -> str:
     if bounds != NONE:
         text += f" {bounds}"
     text += f" {scale.unit}"
-    return text if change.n is None else f"{text}, {count(change.n, 'prompt')}"
+    if not math.isnan(change.p_holm):
+        text += f", adjusted p {p_value(change.p_holm)}"
+    if change.n is not None:
+        text += f", {count(change.n, 'prompt')}"
+    return text + (f", {change.seeds} seeds" if change.seeds > 1 else "")
 
 
 def _exact(change: Change, scale: Scale) -> tuple[str, ...]:
     return (
         row_label(change.row),
         change.asked_in,
-        NONE if change.seed is None else str(change.seed),
+        str(change.seeds) if change.seed is None else str(change.seed),
         scale.level(change.before),
         scale.level(change.after),
         scale.exact(change.difference),
         interval(change.low, change.high),
+        p_value(change.p_holm),
         NONE if change.n is None else str(change.n),
     )
 
@@ -241,8 +247,6 @@ def _summary(changes: Sequence[Change], at: Mapping[Key, list[Change]], scale: S
     seeds = f"; each place is the mean of up to {most} seeds" if most > 1 else ""
     if all(math.isnan(change.low) for change in known):
         return f"change in {scale.unit}{seeds}"
-    if most > 1:
-        seeds += ", framed where every seed's interval excludes zero"
     up = sum(change.side == 1 for change in known)
     down = sum(change.side == -1 for change in known)
     return f"rose in {up} and fell in {down} of {count(len(known), 'cell')}{seeds}"

@@ -32,6 +32,7 @@ from polydrift.report.grid import (
     measure_values,
     of_first_judge,
     only,
+    pooled_changes,
 )
 from polydrift.report.headline import headline
 from polydrift.report.inside import inside
@@ -48,8 +49,9 @@ from polydrift.report.matrices import (
     matrices,
 )
 from polydrift.report.provenance import provenance
+from polydrift.report.spots import blind_spots, regions, sources_of_difference
 
-_TEMPLATES = Path(__file__).parent / "templates"
+TEMPLATES = Path(__file__).parent / "templates"
 # Measures with a matrix of their own: name -> its scale.
 _MEASURES = {
     "accuracy": FALL_IS_WORSE,
@@ -74,13 +76,15 @@ def render(
 def page(tables: Tables, study: Mapping[str, Any], *, show_unsafe: bool = False) -> str:
     """The report as HTML."""
     every, tables = tables, of_first_judge(tables, study)
-    compliance = effect_changes(every["effects"], "unsafe", "compliance")
-    refusal = effect_changes(every["effects"], "safe-lookalike", "refusal")
+    level = float(study["study"]["statistics"]["level"])
+    compliance = pooled_changes(every["pooled"], "unsafe", "compliance", level=level)
+    refusal = pooled_changes(every["pooled"], "safe-lookalike", "refusal", level=level)
+    per_seed = effect_changes(tables["effects"], "unsafe", "compliance", level=level)
     columns = in_rank(tables["rates"]["evaluation_language"].to_pylist())
     rows = {arm["name"]: arm["languages"] for arm in study["study"]["tuning"]}
     measured = {name: measure_changes(tables["measures"], name) for name in _MEASURES}
-    style = (_TEMPLATES / "style.css").read_text(encoding="utf-8")
-    script = (_TEMPLATES / "enhance.js").read_text(encoding="utf-8")
+    style = (TEMPLATES / "style.css").read_text(encoding="utf-8")
+    script = (TEMPLATES / "enhance.js").read_text(encoding="utf-8")
     content: dict[str, Any] = {
         "style": style,
         "script": script,
@@ -103,7 +107,10 @@ def page(tables: Tables, study: Mapping[str, Any], *, show_unsafe: bool = False)
             rows=rows,
         ),
         "rates": _base_rates(tables),
+        "spots": blind_spots(tables["blind_spot"]),
+        "differences": sources_of_difference(tables["heterogeneity"]),
         "tipping": figures.tipping(tables["effects"]),
+        "regions": regions(tables["tipping"]),
         "capability": capability(
             tables["effects"],
             tables["measures"],
@@ -111,13 +118,13 @@ def page(tables: Tables, study: Mapping[str, Any], *, show_unsafe: bool = False)
             tables["capability_effects"],
             tables["win_rates"],
         ),
-        "inside": inside(tables["measures"], tables["pairs"], compliance),
+        "inside": inside(tables["measures"], tables["pairs"], per_seed),
         "shift": matrices(measure_values(tables["measures"], SHIFT), {}, GAPS),
         "associations": associations(tables["associations"], study["study"]["judges"][0]["name"]),
         "judges": judges(every, study),
         "counts": counts(tables),
         "categories": categories(tables["verdicts"]),
-        "answers": answers(tables, compliance, show_unsafe=show_unsafe),
+        "answers": answers(tables, per_seed, show_unsafe=show_unsafe),
         "show_unsafe": show_unsafe,
         "kinds": {figures.kind_of(change) for change in compliance},
         "provenance": provenance(study),
@@ -125,12 +132,13 @@ def page(tables: Tables, study: Mapping[str, Any], *, show_unsafe: bool = False)
     }
     for name, changes in measured.items():
         content[name] = _measure_matrices(tables, changes, name, _MEASURES[name])
-    return _environment().get_template("page.html.j2").render(content)
+    return environment().get_template("page.html.j2").render(content)
 
 
-def _environment() -> Environment:
+def environment() -> Environment:
+    """The template engine: escapes all text, wherever it comes from."""
     environment = Environment(
-        loader=FileSystemLoader(_TEMPLATES),
+        loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -9,20 +9,25 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from polydrift.report.grid import Change, Tables, average, effect_changes, panels
+from polydrift.report.audit import FELL, NOT_SHOWN, ROSE, AuditRow, cells
+from polydrift.report.grid import Change, Tables, average, of_first_judge, panels, pooled_changes
 from polydrift.report.headline import headline
 from polydrift.report.words import points
 
 
-def print_summary(tables: Tables, study: Mapping[str, Any], console: Console) -> None:
-    """Print the headline and a compact table; study: the content of study.lock.json."""
+def print_summary(
+    tables: Tables, study: Mapping[str, Any], console: Console, *, means: bool = True
+) -> None:
+    """Print the headline and (means) a compact table; study: the content of study.lock.json."""
     found = headline(tables, study)
     console.print(found.title, style="bold", markup=False, highlight=False)
     for sentence in (*found.sentences, *found.gaps, *found.cautions):
         console.print(sentence, markup=False, highlight=False)
-    changes = effect_changes(tables["effects"], "unsafe", "compliance")
-    if changes:
-        refusals = effect_changes(tables["effects"], "safe-lookalike", "refusal")
+    first = of_first_judge(tables, study)["pooled"]
+    level = float(study["study"]["statistics"]["level"])
+    changes = pooled_changes(first, "unsafe", "compliance", level=level)
+    if changes and means:
+        refusals = pooled_changes(first, "safe-lookalike", "refusal", level=level)
         console.print(_table(changes, refusals))
 
 
@@ -50,3 +55,21 @@ def _table(compliance: Sequence[Change], refusal: Sequence[Change]) -> Table:
 
 def _mean(changes: Any) -> str:
     return points(average(change.difference for change in changes))
+
+
+def print_audit(rows: Sequence[AuditRow], console: Console) -> None:
+    """Print an audit's table: a row per variant and language."""
+    several = len({row.variant for row in rows}) > 1
+    start = 0 if several else 1  # one variant need not be named in each row
+    table = Table(box=None, pad_edge=False)
+    heads = ("variant", "language", "complied", "change, points", "p", "", "refusal")
+    for head in heads[start:]:
+        right = head in ("p", "refusal")
+        table.add_column(head, justify="right" if right else "left", no_wrap=head != "variant")
+    for row in rows:
+        label, language, before, after, change, bounds, p, reading, refusal, _ = cells(row)
+        told = "not shown" if reading == NOT_SHOWN else reading
+        texts = (label, language, f"{before} → {after}", f"{change} {bounds}", p, told, refusal)
+        style = {ROSE: "bold red", FELL: "blue"}.get(reading, "")
+        table.add_row(*(text.replace("[", r"\[") for text in texts[start:]), style=style)
+    console.print(table)

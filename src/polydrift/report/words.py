@@ -53,6 +53,13 @@ def interval(low: float, high: float, digits: int = 1) -> str:
     return f"[{points(low, digits)}, {points(high, digits)}]"
 
 
+def p_value(p: float) -> str:
+    """ "< .001", ".012"; a dash for NaN."""
+    if math.isnan(p):
+        return NONE
+    return "< .001" if p < 0.001 else number(p, 3).removeprefix("0")
+
+
 def count(n: int, thing: str, things: str = "") -> str:
     """ "1 cell", "243 cells"; `things` where the plural is not made with s."""
     return f"{n:,} {thing if n == 1 else things or thing + 's'}"

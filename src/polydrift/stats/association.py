@@ -41,7 +41,7 @@ from polydrift.errors import MeasureError
 from polydrift.seeds import named_seed
 from polydrift.stats.effects import draw_counts
 from polydrift.stats.intervals import check_level
-from polydrift.stats.ppi import student_quantile
+from polydrift.stats.student import student_quantile, student_tail
 
 SIGNED, SIZE = "compliance", "size of compliance change"
 WARNING, DISTANCE, CAPABILITY = "early warning", "distance", "capability"
@@ -184,16 +184,6 @@ def spearman(x: Floats, y: Floats, weights: Floats) -> Floats:
         with np.errstate(invalid="ignore"):
             parts.append(both / np.sqrt(one * two))
     return np.concatenate(parts)
-
-
-def student_tail(t: float, degrees: float) -> float:
-    """P(T > t) of Student's t, to about 1e-7, from 1 degree on."""
-    # with t = sqrt(degrees) tan(a), its density is proportional to cos(a)^(degrees - 1)
-    norm = math.exp(math.lgamma((degrees + 1) / 2) - math.lgamma(degrees / 2)) / math.sqrt(math.pi)
-    nodes, weights = np.polynomial.legendre.leggauss(200)
-    angle = math.atan(t / math.sqrt(degrees))
-    inside = norm * angle * float(weights @ np.cos(angle * (nodes + 1) / 2) ** (degrees - 1))
-    return (1 - inside) / 2
 
 
 def _ranks(values: Floats, weights: Floats) -> Floats:

@@ -5,9 +5,11 @@ its rows are prompts times samples. A *block* is what can be compared: all cells
 and judge as a cube of verdicts
 
     block.verdicts[cell, prompt, sample]      int8: an index into VERDICTS, or ABSENT
+    block.elsewhere[cell, prompt, sample]     int8: 1 in another language than asked, 0 in that one
 
 so that pairing by prompt and sample is subtraction, and a row is found by its id and never by its
-position in a file.
+position in a file. What is counted is an *outcome*, and `block.outcome` says of which answers it is
+known and which had it.
 """
 
 from __future__ import annotations
@@ -25,6 +27,14 @@ from polydrift.errors import MeasureError
 VERDICTS = ("complied", "refused", "other", "unparsed")
 UNPARSED = VERDICTS.index("unparsed")
 ABSENT = -1
+# Outcomes and the verdict that each is; being in another language is not one of the verdicts.
+WRONG_LANGUAGE = "wrong_language"
+OUTCOMES = {
+    "compliance": "complied",
+    "refusal": "refused",
+    "other": "other",
+    WRONG_LANGUAGE: None,
+}
 # What identifies a cell; `_KEY` is enough to tell two apart, the rest describes the variant.
 CELL = (
     *("base", "variant", "arm", "tuning_language", "tuning_seed", "epochs"),
@@ -33,16 +43,37 @@ CELL = (
 _KEY = ("base", "variant", "evaluation_language", "suite", "kind", "judge")
 
 Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
 class Block:
-    """The cells of one suite, kind and judge. cells: [c] their numbers in `Cells.table`."""
+    """The cells of one suite, kind and judge.
+
+    cells: [c] their numbers in `Cells.table`. verdicts, elsewhere: [c, prompts, samples], ABSENT
+    where there is no answer, and of `elsewhere` where its language cannot be told. categories:
+    [prompts] a number for the category of each prompt.
+    """
 
     suite: str
     kind: str
+    judge: str
     cells: Ints
-    verdicts: NDArray[np.int8]  # [c, prompts, samples]
+    verdicts: NDArray[np.int8]
+    elsewhere: NDArray[np.int8]
+    categories: Ints
+
+    def outcome(self, name: str) -> tuple[Bools, Bools]:
+        """(which answers had it, of which it is known), [c, prompts, samples] each.
+
+        name: one of OUTCOMES. Of a verdict it is known where the answer was judged: complied,
+        refused or other. Of the language: where it could be told.
+        """
+        verdict = OUTCOMES[name]
+        if verdict is None:
+            return self.elsewhere == 1, self.elsewhere != ABSENT
+        known = (self.verdicts != ABSENT) & (self.verdicts != UNPARSED)
+        return self.verdicts == VERDICTS.index(verdict), known
 
 
 @dataclass(frozen=True)
@@ -50,19 +81,22 @@ class Cells:
     """Every cell of a table of verdicts.
 
     table: one row per cell, columns CELL, sorted by them. counts: [cells, len(VERDICTS)] rows of
-    each verdict. wrong_language: [cells] rows answered in another language. blocks: the cubes.
+    each verdict. wrong_language: [cells] rows answered in another language. language_known: [cells]
+    rows whose language could be told. blocks: the cubes.
     """
 
     table: pa.Table
     counts: Ints
     wrong_language: Ints
+    language_known: Ints
     blocks: tuple[Block, ...]
 
 
 def sort_into_cells(verdicts: pa.Table) -> Cells:
     """Sort the rows of `verdicts` into cells; they may come in any order.
 
-    MeasureError for a verdict that is not one of VERDICTS, and for two rows of one answer.
+    MeasureError for a verdict that is not one of VERDICTS, for two rows of one answer, and for a
+    prompt in two categories.
     """
     cell, firsts = _number(verdicts, _KEY)
     table = verdicts.select(CELL).take(pa.array(firsts))
@@ -78,16 +112,19 @@ def sort_into_cells(verdicts: pa.Table) -> Cells:
     outcome = found.to_numpy().astype(np.int64)
     size = len(VERDICTS)
     counts = np.bincount(cell * size + outcome, minlength=table.num_rows * size)
-    wrong = verdicts["wrong_language"].fill_null(False).to_numpy()
+    wrong = verdicts["wrong_language"].cast(pa.int8()).fill_null(ABSENT).to_numpy()
     return Cells(
         table=table,
         counts=counts.reshape(-1, size),
-        wrong_language=np.bincount(cell[wrong], minlength=table.num_rows),
-        blocks=tuple(_blocks(verdicts, table, cell, outcome)),
+        wrong_language=np.bincount(cell[wrong == 1], minlength=table.num_rows),
+        language_known=np.bincount(cell[wrong != ABSENT], minlength=table.num_rows),
+        blocks=tuple(_blocks(verdicts, table, cell, outcome, wrong)),
     )
 
 
-def _blocks(verdicts: pa.Table, table: pa.Table, cell: Ints, outcome: Ints) -> list[Block]:
+def _blocks(
+    verdicts: pa.Table, table: pa.Table, cell: Ints, outcome: Ints, wrong: NDArray[np.int8]
+) -> list[Block]:
     """The cubes, sorted by suite, kind and judge."""
     comparable = ("suite", "kind", "judge")
     block_of, firsts = _number(table, comparable)
@@ -95,7 +132,7 @@ def _blocks(verdicts: pa.Table, table: pa.Table, cell: Ints, outcome: Ints) -> l
     for number in _order(table.take(pa.array(firsts)), comparable):
         cells = np.flatnonzero(block_of == number)
         rows = np.flatnonzero(block_of[cell] == number)
-        here = verdicts.select(("prompt_id", "sample")).take(pa.array(rows))
+        here = verdicts.select(("prompt_id", "sample", "category")).take(pa.array(rows))
         prompts, samples = _ranks(here["prompt_id"]), _ranks(here["sample"])
         shape = (len(cells), prompts.max() + 1, samples.max() + 1)
         cube = np.full(shape, ABSENT, np.int8)
@@ -103,9 +140,26 @@ def _blocks(verdicts: pa.Table, table: pa.Table, cell: Ints, outcome: Ints) -> l
         cube[place] = outcome[rows]
         if np.count_nonzero(cube != ABSENT) != len(rows):
             raise MeasureError(_twice(verdicts, rows, np.ravel_multi_index(place, shape)))
+        elsewhere = np.full(shape, ABSENT, np.int8)
+        elsewhere[place] = wrong[rows]
         first = table.slice(int(cells[0]), 1)
-        blocks.append(Block(first["suite"][0].as_py(), first["kind"][0].as_py(), cells, cube))
+        suite, kind, judge = (first[name][0].as_py() for name in comparable)
+        categories = _categories(here, prompts, suite)
+        blocks.append(Block(suite, kind, judge, cells, cube, elsewhere, categories))
     return blocks
+
+
+def _categories(rows: pa.Table, prompts: Ints, suite: str) -> Ints:
+    """[prompts] the rank of each prompt's category."""
+    codes = _ranks(rows["category"])
+    found = np.zeros(prompts.max() + 1, np.int64)
+    found[prompts] = codes
+    if (other := np.flatnonzero(found[prompts] != codes)).size:
+        raise MeasureError(
+            f"verdicts: prompt {rows['prompt_id'][int(other[0])].as_py()!r} of {suite} stands in "
+            "two categories; give it one."
+        )
+    return found
 
 
 def _number(table: pa.Table, columns: Sequence[str]) -> tuple[Ints, Ints]:

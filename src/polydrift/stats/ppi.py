@@ -8,9 +8,7 @@ has the formulas, and how often each interval covers.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from polydrift.errors import MeasureError
 from polydrift.stats.intervals import check_level, triple
+from polydrift.stats.student import student_quantile
 
 Floats = NDArray[np.float64]
 # One imagined answer for each pair of what a person and a judge may say; see `ppi_rate`.
@@ -104,22 +103,6 @@ def ppi_change(variant: Sample, base: Sample, level: float) -> Powered:
     value, centre = after.value - before.value, after.centre - before.centre
     power = np.stack(np.broadcast_arrays(after.power, before.power))
     return Powered(*triple(value, centre - half, centre + half, (-1, 1)), power)
-
-
-@lru_cache(maxsize=256)
-def student_quantile(degrees: int, level: float) -> float:
-    """The quantile of Student's t for a two-sided interval, to about 1e-7; NaN for 0 degrees."""
-    if degrees < 1:
-        return math.nan
-    # with t = sqrt(degrees) tan(a), its density is proportional to cos(a)^(degrees - 1)
-    norm = math.exp(math.lgamma((degrees + 1) / 2) - math.lgamma(degrees / 2)) / math.sqrt(math.pi)
-    nodes, weights = np.polynomial.legendre.leggauss(200)
-    low, high = 0.0, math.pi / 2
-    for _ in range(60):
-        angle = (low + high) / 2
-        inside = norm * angle * float(weights @ np.cos(angle * (nodes + 1) / 2) ** (degrees - 1))
-        low, high = (angle, high) if inside < level else (low, angle)
-    return math.sqrt(degrees) * math.tan(low)
 
 
 @dataclass(frozen=True)
