@@ -1,7 +1,7 @@
 """Student's t without SciPy: quantiles and tails, to about 1e-7.
 
-With t = sqrt(degrees) tan(a), the density is proportional to cos(a)^(degrees - 1), a smooth function
-on a finite range, which Gauss's rule integrates.
+With t = sqrt(degrees) tan(a), the density is proportional to cos(a)^(degrees - 1): smooth, and on a
+finite range, so Gauss's rule integrates it.
 """
 
 from __future__ import annotations
