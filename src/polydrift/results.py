@@ -130,6 +130,22 @@ def _present(plan: Plan, store: Store) -> dict[str, dict[str, Any]]:
     return found
 
 
+def computed(plan: Plan, store: Store) -> dict[str, Any]:
+    """On what, with which versions and how long the artifacts that are there were computed.
+
+    environments: every different one. seconds: by kind of step, summed over workers.
+    """
+    environments: list[dict[str, Any]] = []
+    seconds: dict[str, float] = {}
+    for step in plan.steps:
+        if store.has(step.address):
+            record = store.record(step.address)
+            seconds[step.kind] = round(seconds.get(step.kind, 0.0) + record.seconds, 3)
+            if record.environment not in environments:
+                environments.append(dict(record.environment))
+    return {"environments": environments, "seconds": seconds}
+
+
 def read_tables(root: Path) -> dict[str, pa.Table]:
     """The tables of a results directory, by name."""
     return {name: tables.read(root / "tables" / f"{name}.parquet") for name in NAMES}

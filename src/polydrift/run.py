@@ -26,7 +26,7 @@ from polydrift.launch.schedule import Schedule
 from polydrift.needs import lacking
 from polydrift.plan import Plan, make_plan
 from polydrift.progress import Bars, Board, Silent
-from polydrift.results import aids, finish
+from polydrift.results import aids, computed, finish
 from polydrift.sources import Sources, as_mapping, pin, survey
 from polydrift.step import Step
 from polydrift.store import Store
@@ -81,7 +81,9 @@ def run(
             _execute(schedule, store, board, workers, memory, sources)
         finally:
             _write_failures(out, schedule.problems)
-        report = finish(study, plan, store, schedule.problems, read_lock(out), known)
+        lock = read_lock(out) | {"computed": computed(plan, store)}
+        _write_json(out / LOCK_FILE, lock)
+        report = finish(study, plan, store, schedule.problems, lock, known)
         there = sum(store.has(step.address) for step in plan.steps)
     return Ran(plan, schedule.made, there, schedule.problems, report)
 
@@ -215,12 +217,15 @@ def write_lock(
         "sources": as_mapping(sources),
         "steps": {step.name: step.key for step in plan.steps},
     }
+    _write_json(out / LOCK_FILE, content)
+
+
+def _write_json(path: Path, content: Mapping[str, Any]) -> None:
     data = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
-    write_atomically(out / LOCK_FILE, data.encode())
+    write_atomically(path, data.encode())
 
 
 def _write_failures(out: Path, problems: Mapping[str, str]) -> None:
     path = out / "logs" / "failures.json"
     if problems or path.exists():
-        data = json.dumps(dict(problems), indent=1, ensure_ascii=False) + "\n"
-        write_atomically(path, data.encode())
+        _write_json(path, dict(problems))

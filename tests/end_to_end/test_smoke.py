@@ -270,6 +270,8 @@ def test_the_lock_file_says_what_was_run(smoke: Path) -> None:
     assert lock["study"]["name"] == "smoke"
     assert lock["study"]["tuning"][0]["rank"] == 8
     assert len(lock["steps"]) == 33
+    assert set(lock["computed"]["seconds"]) == {"tune", "answer", "judge", "measure", "compare"}
+    assert all(one["torch"] for one in lock["computed"]["environments"])
     assert set(lock["sources"]["models"]) == {"specimen:llama-0"}
 
 

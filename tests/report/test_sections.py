@@ -387,6 +387,22 @@ def test_provenance_of_sampled_answers_and_given_files() -> None:
     assert found.models[1] == ("gpt4", "answers given in a file", "–")
 
 
+def test_provenance_tells_devices_and_times_once_there_are_some() -> None:
+    _, lock = study(**SMALL)
+    assert "devices" not in dict(provenance(lock).facts)
+    lock["computed"] = {
+        "environments": [
+            {"device": "none", "machine": "x86_64", "python": "3.11"},
+            {"device": "cpu, 1 thread(s)", "machine": "x86_64", "python": "3.11"},
+        ],
+        "seconds": {"tune": 90.2, "answer": 600.0, "judge": 9000.0},
+    }
+    facts = dict(provenance(lock).facts)
+    assert facts["devices"] == "cpu, 1 thread(s) (x86_64)"
+    assert facts["versions"] == "python 3.11"
+    assert facts["time, summed over workers"] == "tune 90 s, answer 10 min, judge 2.5 h"
+
+
 def test_the_terminal_says_the_same() -> None:
     tables, lock = study(**SMALL, unsafe=40)
     screen = io.StringIO()

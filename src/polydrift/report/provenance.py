@@ -1,6 +1,6 @@
 """Where the numbers come from: models and their revisions, recipes, decoding, judge, versions.
 
-Read off the study's lock file, which the run wrote before it began.
+Read off the study's lock file: what was to be run, and (once it ended) on what it was computed.
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ def provenance(lock: Mapping[str, Any]) -> Provenance:
         ),
         *(("suite", _data(lock, suite["name"], suite["data"])) for suite in study["suites"]),
         ("polydrift", lock["polydrift"]),
+        *_computed(lock.get("computed") or {}),
         ("study digest", digest(study)[:16]),
         ("artifact keys", f"{len(lock['steps']):,}, digest {digest(lock['steps'])[:16]}"),
     ]
@@ -53,6 +54,34 @@ def provenance(lock: Mapping[str, Any]) -> Provenance:
         facts=tuple(facts),
         notes=tuple(study["notes"]),
     )
+
+
+def _computed(found: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Devices, versions and durations, where the run has ended once."""
+    environments = found.get("environments", ())
+    devices = dict.fromkeys(
+        f"{one['device']} ({one['machine']})" for one in environments if one["device"] != "none"
+    )
+    versions = dict.fromkeys(
+        f"{name} {version}"
+        for one in environments
+        for name, version in one.items()
+        if name not in ("device", "machine", "polydrift")
+    )
+    seconds = found.get("seconds", {})
+    times = [f"{kind} {_duration(time)}" for kind, time in seconds.items()]
+    facts = [
+        ("devices", "; ".join(devices)),
+        ("versions", ", ".join(versions)),
+        ("time, summed over workers", ", ".join(times)),
+    ]
+    return [(what, text) for what, text in facts if text]
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
 def _models(lock: Mapping[str, Any]) -> list[tuple[str, str, str]]:
