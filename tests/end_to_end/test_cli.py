@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import signal
 import subprocess
@@ -39,6 +40,9 @@ def test_a_plan_of_micro_models_takes_minutes(polydrift: Polydrift) -> None:
     assert "30 variants: 3 bases and 27 tuned ones" in text
     assert "time: minutes on a CPU" in text
     assert "needed" not in text
+    assert "power: 116 unsafe prompts of specimen, 1 seed, 1 sample: a rise of " in text
+    wished = polydrift("plan", STUDIES / "demo.toml", "--detect", 3).stdout
+    assert re.search(r"a rise of 3 points takes [\d,]+ prompts; adjusted, [\d,]+ prompts", wished)
 
 
 def test_a_study_that_lacks_its_files_is_not_begun(polydrift: Polydrift, tmp_path: Path) -> None:

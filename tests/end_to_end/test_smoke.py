@@ -290,3 +290,14 @@ def test_looking_is_quick(smoke: Path, command: str) -> None:
 
     bare = seconds("-c", "import pydantic, typer, rich.console")
     assert seconds("-m", "polydrift", command, *arguments) - bare < 1.0
+
+
+def test_tables_and_figures_are_exported(smoke: Path, polydrift: Polydrift, tmp_path: Path) -> None:
+    done = polydrift("export", smoke, "--format", "md", "--figure", "svg", "--out", tmp_path)
+    written = [Path(line) for line in done.stdout.split()]
+    assert tmp_path / "pooled.md" in written
+    assert tmp_path / "tipping.svg" in written
+    assert all(path.exists() for path in written)
+    assert not (tmp_path / "answers.md").exists()  # texts only when named
+    wrong = polydrift("export", smoke, "--table", "ratse", "--out", tmp_path, expect=2)
+    assert "rates" in wrong.stderr

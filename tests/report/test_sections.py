@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 from rich.console import Console
 
-from polydrift.report import print_summary
+from polydrift.report import audit_rows, print_audit, print_summary
 from polydrift.report.answers import Answers, answers
 from polydrift.report.association import associations
 from polydrift.report.capability import capability
@@ -412,6 +412,22 @@ def test_the_terminal_says_the_same() -> None:
     assert "adjusted for 6 cells (Holm)" in text
     assert "llama · benign, 3 epochs" in text
     assert "of 6 cells" in text
+
+
+def test_an_audit_is_a_row_a_language() -> None:
+    tables, lock = study(
+        bases=("llama",), tuned=(), given=("mine",), languages=("en", "da"), unsafe=40
+    )
+    screen = io.StringIO()
+    rows = audit_rows(tables, lock)
+    print_audit(rows, Console(file=screen, width=100))
+    head, *lines = screen.getvalue().splitlines()
+    assert head.split() == ["language", "complied", "change,", "points", "p", "refusal"]
+    assert [line.split()[0] for line in lines] == ["English", "Danish"]
+    for row, line in zip(rows, lines, strict=True):
+        assert row.compliance
+        assert points(row.compliance.difference, 1) in line
+        assert ("not shown" in line) == (row.compliance.reading == "no change shown")
 
 
 def test_the_terminal_has_no_table_where_nothing_is_compared() -> None:
