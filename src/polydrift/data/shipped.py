@@ -3,7 +3,7 @@
     >>> path("builtin:audit").name
     'audit.jsonl'
 
-docs/audit_suite.md is the data card of `builtin:audit`.
+`builtin:audit` is a suite (docs/audit_suite.md), `builtin:benign` a tuning set (docs/benign_set.md).
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from pathlib import Path
 from polydrift.errors import DataError
 
 PREFIX = "builtin:"
-AUDIT = f"{PREFIX}audit"
-NAMES = (AUDIT,)
+AUDIT, BENIGN = f"{PREFIX}audit", f"{PREFIX}benign"
+NAMES = (AUDIT, BENIGN)
 
 _HERE = Path(__file__).parent / "files"
 
