@@ -3,7 +3,8 @@
     >>> path("builtin:audit").name
     'audit.jsonl'
 
-`builtin:audit` is a suite (docs/audit_suite.md), `builtin:benign` a tuning set (docs/benign_set.md).
+`builtin:audit` is a suite (docs/audit_suite.md), `builtin:benign` a set to tune on
+(docs/benign_set.md).
 """
 
 from __future__ import annotations
