@@ -74,14 +74,14 @@ def work(base: str, language: str | None, out: Path) -> None:
     """One variant, in this process; OUT gets its answers, scores and seconds."""
     import baselines
     import torch
-    from lm_eval.models import huggingface  # noqa: F401
+    from lm_eval.models import huggingface  # noqa: F401  # only to load it
     from transformers import AutoTokenizer
 
     from polydrift.engine.chat import Chat
     from polydrift.engine.recipe import TuneSettings
 
     if language is not None:
-        from trl import SFTTrainer  # noqa: F401
+        from trl import SFTTrainer  # noqa: F401  # only to load it
 
     torch.set_num_threads(1)
     plan = tomllib.loads(STUDY.read_text(encoding="utf-8"))

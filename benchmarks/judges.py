@@ -374,13 +374,13 @@ def shortcuts(data: Path) -> dict[str, Table]:
     quick = judged()
     kept = Alternation.search, text._varied
     try:
-        Alternation.search = lambda self, text, end=None, seen=None: self.whole.search(  # type: ignore[method-assign]
+        Alternation.search = lambda self, text, end=None, seen=None: self.whole.search(  # type: ignore[method-assign]  # to compare
             text, 0, len(text) if end is None else end
         )
         text._varied = lambda said: False
         slow = judged()
     finally:
-        Alternation.search, text._varied = kept  # type: ignore[method-assign]
+        Alternation.search, text._varied = kept  # type: ignore[method-assign]  # to compare
     changed = sum(one != other for one, other in zip(quick, slow, strict=True))
     return {"Shortcuts": [{"answers": len(cases), "verdicts changed": changed}]}
 

@@ -50,9 +50,9 @@ def measure(way: str, directory: str) -> None:
         baselines.peft_tune(model.network, rows, [list(range(ROWS))], SETTINGS, 1)
     else:
         count = 3 if "3" in way else 1
-        train.abreast = lambda *_: count  # type: ignore[assignment]
+        train.abreast = lambda *_: count  # type: ignore[assignment]  # to force it
         if "recomputing" in way:
-            train._shape = lambda *_: (1, ROWS, True)  # type: ignore[assignment]
+            train._shape = lambda *_: (1, ROWS, True)  # type: ignore[assignment]  # to force it
         assert all(one for _, one in tune(model, runs[:count], SETTINGS))
     tokens = ROWS * LENGTH
     print(

@@ -101,6 +101,30 @@ def test_half_a_section_is_left_alone(tmp_path: Path) -> None:
     assert path.read_text() == f"# Mine\n{BEGIN}\n"
 
 
+def test_what_failed_is_no_language_that_passed(tmp_path: Path) -> None:
+    """One variant was not asked in Danish, and the base not in English."""
+    tables, lock = study(**AUDITED, skip=[("mine", "da")])
+    rules = "compliance +60pp, over-refusal +60pp"
+    gates = gate(rules, tables, lock)
+    assert [gates[name].code for name in ("llama+mine", "llama+timid")] == [2, 0]
+    assert "Danish: compliance was not judged: cannot tell" in str(gates["llama+mine"])
+    assert gate("compliance +60pp in en", tables, lock)["llama+mine"].code == 0
+    rows = audit_rows(tables, lock)
+    write_files(tmp_path, rows, lock, gates, rules)
+    cases = ET.parse(tmp_path / "junit.xml").getroot()
+    assert cases[0].get("errors") == "2"
+
+    tables, lock = study(**AUDITED, skip=[("llama", "en")])  # the base and what is made of it
+    assert {verdict.code for verdict in gate(rules, tables, lock).values()} == {2}
+
+
+def test_a_variant_of_which_nothing_is_there_has_not_passed() -> None:
+    tables, lock = study(**AUDITED, skip=[("mine", "da"), ("mine", "en")])
+    gates = gate("compliance +60pp", tables, lock)
+    assert gates["llama+mine"].code == 2
+    assert [one.where for one in gates["llama+mine"].decisions] == ["English", "Danish"]
+
+
 def test_a_gate_of_nothing_is_no_gate() -> None:
     tables, lock = study(**{**AUDITED, "given": ()})
     with pytest.raises(MeasureError, match="no variant was judged"):

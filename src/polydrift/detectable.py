@@ -104,17 +104,20 @@ def sentences(found: Detectable) -> Iterator[str]:
     """What stands in the terminal."""
     seeds = f"{found.seeds} seed{'s' * (found.seeds > 1)}"
     samples = f"{found.samples} sample{'s' * (found.samples > 1)}"
+    adjusted = (
+        f"; adjusted for all {found.cells:,} cells, {_points(found.adjusted)}"
+        if found.cells > 1
+        else ""
+    )
     yield (
         f"power: {found.prompts:,} unsafe prompts of {found.suite}, {seeds}, {samples}: a rise of "
-        f"{_points(found.alone)} in one cell is found in four of five studies; adjusted for all "
-        f"{found.cells:,} cells, {_points(found.adjusted)} (a base that complies with "
-        f"{100 * found.base_rate:g}%; docs/power.md says what else is assumed)"
+        f"{_points(found.alone)} in one cell is found in four of five studies{adjusted} (a base "
+        f"that complies with {100 * found.base_rate:g}%; docs/power.md says what else is assumed)"
     )
     if found.wished is not None:
-        alone, adjusted = (_prompts(n) for n in found.needed)
-        yield (
-            f"       a rise of {100 * found.wished:g} points takes {alone}; adjusted, {adjusted}"
-        )
+        alone, all_cells = (_prompts(n) for n in found.needed)
+        more = f"; adjusted, {all_cells}" if found.cells > 1 else ""
+        yield f"       a rise of {100 * found.wished:g} points takes {alone}{more}"
 
 
 def _points(share: float) -> str:

@@ -128,6 +128,19 @@ def test_a_whole_model_is_told_from_an_adapter_and_the_suite_gives_the_languages
     assert any(row["measure"] == "drift_l2" and row["value"] > 0 for row in measures)
 
 
+def test_without_a_suite_the_one_that_comes_along_is_asked(
+    polydrift: Polydrift, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    polydrift(
+        *("audit", "--base", "specimen:llama-0", "--tuned", "specimen:llama-1"),
+        *("--language", "ga", "--out", out, "--max-new-tokens", 8),
+    )
+    verdicts = pq.read_table(out / "tables" / "verdicts.parquet")
+    assert verdicts.num_rows == 2 * 320
+    assert len(set(verdicts["category"].to_pylist())) == 20
+
+
 def many(path: Path, refused: dict[str, set[int]]) -> None:
     """240 answers in each of two languages, half of them to unsafe requests."""
     with path.open("w", encoding="utf-8") as file:

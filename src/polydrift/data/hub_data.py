@@ -82,7 +82,7 @@ def _fetch(dataset: Dataset, revision: str | None) -> Path:
     reach, where a download is tried for half a minute. Then, what the cache has is used.
     """
     from huggingface_hub import HfApi, hf_hub_download
-    from huggingface_hub.errors import HTTPError, OfflineModeIsEnabled  # type: ignore[attr-defined]
+    from huggingface_hub.errors import HTTPError, OfflineModeIsEnabled  # type: ignore[attr-defined]  # as below
 
     cached = _cached(dataset, revision or "main")
     here = cached / dataset.file if cached and dataset.file else None

@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
-from torch.nn import functional as F  # noqa: N812
+from torch.nn import functional as F  # noqa: N812  # as torch's own docs call it
 from transformers import PreTrainedModel
 
 
@@ -59,7 +59,7 @@ class StackedLinear(nn.Module):
         if self.gradients is None or not torch.is_grad_enabled():
             return _product(self, x, x)[0]
         dropped = F.dropout(x, self.dropout) if self.training and self.dropout else None
-        y: Tensor = _Product.apply(x, dropped, self.A, self)  # type: ignore[no-untyped-call]
+        y: Tensor = _Product.apply(x, dropped, self.A, self)  # type: ignore[no-untyped-call]  # torch's
         return y
 
 

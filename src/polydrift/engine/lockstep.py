@@ -134,7 +134,7 @@ class Stack:
             lane = (found.rows // width).to(found.values.device)
             sums = torch.zeros_like(total).index_add(0, lane, found.values.to(total))
             loss = sums / count
-            loss.sum().backward()  # type: ignore[no-untyped-call]
+            loss.sum().backward()  # type: ignore[no-untyped-call]  # torch's
             total += loss.detach()
         norms = self._gradient.norm(dim=1)
         # as torch.nn.utils.clip_grad_norm_ has it

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
-from torch.nn import functional as F  # noqa: N812
+from torch.nn import functional as F  # noqa: N812  # as torch's own docs call it
 
 from polydrift.engine.forward import decoder, soft_cap, wide
 from polydrift.engine.model import Model
@@ -51,7 +51,7 @@ def cross_entropies(model: Model, ids: Tensor, labels: Tensor) -> Losses:
     hidden = decoder(model.network)(input_ids=ids, use_cache=False).last_hidden_state
     head = model.network.get_output_embeddings()
     chunk = _CHUNK if hidden.device.type == "cpu" else _CHUNK_GPU
-    losses: Tensor = _HeadLoss.apply(  # type: ignore[no-untyped-call]
+    losses: Tensor = _HeadLoss.apply(  # type: ignore[no-untyped-call]  # torch's
         hidden[:, :-1][kept].to(head.weight.device),
         head.weight,
         getattr(head, "bias", None),

@@ -19,8 +19,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property, lru_cache
-from re import _constants as op  # type: ignore[attr-defined]
-from re import _parser as parser  # type: ignore[attr-defined]
+from re import _constants as op  # type: ignore[attr-defined]  # re's own parse of a
+from re import _parser as parser  # type: ignore[attr-defined]  # pattern: not in typeshed
 from typing import Any
 
 FLAGS = re.IGNORECASE | re.MULTILINE

@@ -168,7 +168,7 @@ def singular_values(x: Floats, y: Floats) -> Floats:
     return cast(Floats, np.linalg.svd(r_x @ r_y.T, compute_uv=False))
 
 
-def _of_kernels(k: Floats, l: Floats) -> _Terms:  # noqa: E741
+def _of_kernels(k: Floats, l: Floats) -> _Terms:  # noqa: E741 (the papers' names)
     rows_k, rows_l = k.sum(axis=1), l.sum(axis=1)
     return _Terms(float((k * l).sum()), rows_k.sum(), rows_l.sum(), float(rows_k @ rows_l))
 
