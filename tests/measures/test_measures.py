@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from polydrift.errors import MeasureError
 from polydrift.measures.accuracy import accuracy
 from polydrift.measures.drift import drift
 from polydrift.measures.margin import refusal_margin
-from polydrift.measures.perplexity import bits_per_byte, perplexity
+from polydrift.measures.perplexity import bits_per_byte, perplexity, words
 
 
 def test_perplexity_of_a_uniform_model_is_the_size_of_its_vocabulary():
@@ -126,3 +127,22 @@ def test_margin_without_a_telling_token_is_nan(refusal, compliance):
 
 def test_margin_of_no_prompts_is_nan():
     assert math.isnan(refusal_margin(np.empty((0, 4)), [1], [2]))
+
+
+NINE = {
+    "en": ("Bread is made of flour.", 5), "zh": ("面包由面粉制成。", 0),
+    "da": ("Brød laves af mel.", 4), "el": ("Το ψωμί γίνεται από αλεύρι.", 5),
+    "hi": ("रोटी आटे से बनती है।", 5), "ga": ("Déantar arán as plúr.", 4),
+    "pt": ("O pão é feito de farinha.", 6), "es": ("El pan se hace de harina.", 6),
+    "tl": ("Gawa sa harina ang tinapay.", 5),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("code", NINE)
+def test_words_are_what_blanks_part(code: str) -> None:
+    text, count = NINE[code]
+    assert words(text, code) == count
+
+
+def test_line_ends_and_blank_ends_count_as_in_lm_eval() -> None:
+    assert words("One two\nthree ", "en") == len(re.split(r"\s+", "One two\nthree ")) == 4
