@@ -13,7 +13,7 @@ SOURCE = Path(__file__).parents[2] / "src" / "polydrift"
 # From top to bottom; a module may import from its own line and from lines below it.
 ORDER = (
     {"cli", "__main__"},
-    {"cli_judge", "cli_suite"},
+    {"cli_data", "cli_judge", "cli_review", "cli_suite"},
     {"show_validation"},
     {"validate"},
     {"audit", "audit_files", "builtin", "export", "gating", "options", "show"},
@@ -28,11 +28,12 @@ ORDER = (
     {"step"},
     {"study", "study_checks"},
     {"specimens"},
-    {"capability", "data", "engine", "judges", "measures", "stats", "translate"},
+    {"review"},
+    {"capability", "data", "engine", "judges", "measures", "parallel", "stats", "translate"},
     {"store"},
     {"toml_lines", "records", "seeds", "disk", "languages", "errors"},
 )
-BOTTOM = {"capability", "data", "engine", "judges", "measures", "stats", "translate"}
+BOTTOM = {"capability", "data", "engine", "judges", "measures", "parallel", "stats", "translate"}
 UNKNOWN_TO_BOTTOM = {"store", "plan", "study", "sources", "run", "launch", "steps", "tables"}
 
 
