@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from polydrift import __version__
+from polydrift.cli_data import app as data_app
 from polydrift.cli_judge import app as judge_app
 from polydrift.cli_suite import app as suite_app
 from polydrift.errors import PolydriftError, StudyError
@@ -28,6 +29,7 @@ app = typer.Typer(
     help="Measures what fine-tuning a language model on harmless data in one language does to its "
     "safety in every language.",
 )
+app.add_typer(data_app, name="data")
 app.add_typer(judge_app, name="judge")
 app.add_typer(suite_app, name="suite")
 app.add_typer(specimens_app, name="specimens")

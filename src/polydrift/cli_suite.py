@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from polydrift.cli_data import BuildFile, DryRun, Out, make
 from polydrift.errors import DataError, StudyError
 from polydrift.languages import LANGUAGES
 
@@ -33,6 +34,20 @@ Kind = Annotated[
 ]
 
 
+@app.command("build")
+def build_suite(file: BuildFile, out: Out = None, dry_run: DryRun = False) -> None:
+    """Put a suite into more languages, as a build file says; gated rows stay on this disk.
+
+    Exit code 1 if rows wait for a service that failed: run the same command again.
+    """
+    from polydrift.parallel.spec import load
+
+    spec = load(file)
+    if spec.suite is None:
+        raise StudyError([f"{file}: makes examples; run `polydrift data build {file}`."])
+    make(spec, out, dry_run)
+
+
 @app.command()
 def check(
     source: Annotated[str, typer.Argument(help="A file, specimen:suite, or hub:owner/name.")],
@@ -44,6 +59,10 @@ def check(
     language: Annotated[
         list[str] | None,
         typer.Option(help="Languages to look for (repeatable); a single one is that of all rows."),
+    ] = None,
+    recipe: Annotated[
+        Path | None,
+        typer.Option(help="A recipe.json that the suite was built by: is it the same suite?"),
     ] = None,
 ) -> None:
     """Report missing translations, duplicates, wrong languages, empty rows and the like.
@@ -57,6 +76,13 @@ def check(
     for note in notes:
         console.print(f"note     {note}", markup=False)
     findings = check_suite(rows, codes or None)
+    if recipe is not None:
+        from polydrift.parallel.recipe import check_recipe, read_recipe
+
+        found = check_recipe(rows, read_recipe(recipe))
+        findings += found
+        if not found:
+            console.print(f"recipe   every row is as {recipe} says.", markup=False)
     for line in report(findings, rows):
         console.print(line, markup=False)
     if failed(findings):

@@ -20,6 +20,8 @@ from rich.progress import (
 
 from polydrift.step import Step
 
+EVERY = 15  # seconds between two lines in a log file
+
 
 class Board(Protocol):
     """What a run reports to."""
@@ -87,17 +89,7 @@ class Bars(Silent):
         self._done: dict[str, float] = {}
         self._ended: set[str] = set()
         self._tasks: dict[str, TaskID] = {}
-        self._bars = Progress(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=24),
-            TaskProgressColumn(),
-            TimeElapsedColumn(),
-            TextColumn("left:"),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[note]}", style="dim", markup=False),
-            console=self._console,
-            transient=True,
-        )
+        self._bars = _bars(self._console)
         self._moving = self._console.is_terminal
         self._started = self._last_line = time.monotonic()
 
@@ -140,10 +132,58 @@ class Bars(Silent):
 
     def _line(self, part: float) -> None:
         now = time.monotonic()
-        if now - self._last_line >= 15 and part > 0:
+        if now - self._last_line >= EVERY and part > 0:
             self._last_line = now
             left = (now - self._started) * (self._total - part) / part
             self.say(
                 f"{100 * part / self._total:3.0f}% done, {len(self._ended)} of "
                 f"{len(self._weights)} steps, about {left:.0f} s left"
             )
+
+
+class Stages(Silent):
+    """A bar for each stage of a build, one after the other; in a log file, a line now and then."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._tasks: dict[str, TaskID] = {}
+        self._bars = _bars(self._console)
+        self._last_line = time.monotonic()
+
+    def __enter__(self) -> Self:
+        if self._console.is_terminal:
+            self._bars.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        if self._console.is_terminal:
+            self._bars.stop()
+
+    def update(self, name: str, done: float, text: str) -> None:
+        """Move the stage's bar."""
+        if not self._console.is_terminal:
+            if time.monotonic() - self._last_line >= EVERY:
+                self._last_line = time.monotonic()
+                self.say(f"{name}: {100 * done:3.0f}%, {text}")
+            return
+        if name not in self._tasks:
+            self._tasks[name] = self._bars.add_task(name[:52], total=1.0, note="")
+        self._bars.update(self._tasks[name], completed=done, note=text)
+
+    def say(self, sentence: str) -> None:
+        """One line above the bars."""
+        self._bars.console.print(sentence, markup=False)
+
+
+def _bars(console: Console) -> Progress:
+    return Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=24),
+        TaskProgressColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left:"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}", style="dim", markup=False),
+        console=console,
+        transient=True,
+    )

@@ -24,16 +24,17 @@ ORDER = (
     {"launch"},
     {"plan", "plan_judges", "plan_measures", "plan_variants", "steps", "tables", "needs"},
     {"sources"},
+    {"review"},
+    {"parallel"},
     {"references"},
     {"step"},
     {"study", "study_checks"},
     {"specimens"},
-    {"review"},
-    {"capability", "data", "engine", "judges", "measures", "parallel", "stats", "translate"},
+    {"capability", "data", "engine", "judges", "measures", "stats", "translate"},
     {"store"},
     {"toml_lines", "records", "seeds", "disk", "languages", "errors"},
 )
-BOTTOM = {"capability", "data", "engine", "judges", "measures", "parallel", "stats", "translate"}
+BOTTOM = {"capability", "data", "engine", "judges", "measures", "stats", "translate"}
 UNKNOWN_TO_BOTTOM = {"store", "plan", "study", "sources", "run", "launch", "steps", "tables"}
 
 

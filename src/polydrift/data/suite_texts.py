@@ -91,7 +91,12 @@ def numbers(text: str) -> set[str]:
 
 
 def lost_number(english: str, text: str) -> bool:
-    """Whether a number (of two digits or more) of the English text is not in its translation.
+    """Whether a number (of two digits or more) of the English text is not in its translation."""
+    return bool(lost_numbers(english, text))
+
+
+def lost_numbers(english: str, text: str) -> list[str]:
+    """The numbers (of two digits or more) of the English text that its translation has not.
 
     Kept are also centuries in Roman numerals, decades without their century (1960s, 60), and
     thousands and ten thousands in words (330,000, 33万).
@@ -106,7 +111,7 @@ def lost_number(english: str, text: str) -> bool:
         roman = _ROMAN.get(number)
         return bool(forms & there) or bool(roman and re.search(rf"\b{roman}\b", text))
 
-    return not all(map(kept, wanted))
+    return sorted(number for number in wanted if not kept(number))
 
 
 def is_out_of_length(text: str, english: str, language: str) -> bool:

@@ -2,6 +2,10 @@
 
 An engine says how a member is opened and asked one prompt. Here is decided who is asked when, that
 empty prompts are not asked, and that a member which fails leaves the others alone.
+
+    in_turn(...)      every member's answers, all of them or its first failure
+    one_by_one(...)   one member's answers as they come, failures among them, for a caller that
+                      writes each down
 """
 
 from __future__ import annotations
@@ -11,12 +15,34 @@ import os
 import re
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 
 from polydrift.engine.interface import Generated, Progress
 from polydrift.errors import ModelError
 
 Ask = Callable[[str, int], Awaitable[Generated]]
 """One prompt and its seed to one answer; ModelError when there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A prompt that has no answer, while others may have one.
+
+    sentence: why, as of a `ModelError`. final: the vendor refuses this very request (too long,
+    say), so asking again is of no use; else the vendor or the network fails, and later it may work.
+    """
+
+    sentence: str
+    final: bool
+
+
+class UnansweredError(ModelError):
+    """What an `Ask` raises when one prompt has no answer and nothing is wrong with the others."""
+
+    def __init__(self, sentence: str, *, final: bool) -> None:
+        super().__init__(sentence)
+        self.final = final
+
 
 _SECRET = re.compile("KEY|TOKEN|SECRET|PASSWORD", re.IGNORECASE)
 
@@ -83,6 +109,73 @@ async def _answers(
     if failure is not None:
         raise failure  # here, for the group would become its context
     return answers
+
+
+def one_by_one(
+    opened: Callable[[], AbstractAsyncContextManager[Ask]],
+    prompts: Sequence[str],
+    seeds: Sequence[int],
+    at_once: int,
+) -> Iterator[tuple[int, Generated | Failure]]:
+    """(place of a prompt, its answer or why it has none), as requests end, `at_once` in flight.
+
+    Empty prompts come first. ModelError, after all that had ended, for what no prompt can survive.
+    Closing the iterator cancels what is in flight. The event loop turns only while the next one is
+    waited for; called where no event loop runs.
+    """
+    assert at_once > 0
+    asked = [i for i, text in enumerate(prompts) if text.strip()]
+    for i in sorted(set(range(len(prompts))) - set(asked)):
+        yield i, Generated("", 0, 0, "empty-prompt", False)
+    if not asked:
+        return
+    ready: asyncio.Queue[tuple[int, Generated | Failure] | None] = asyncio.Queue()
+    with asyncio.Runner() as runner:  # its end cancels what is left
+        asking = _ask_all(opened(), prompts, seeds, asked, at_once, ready)
+        # one task for all steps: contexts and task groups must be left in the task that entered
+        task = runner.get_loop().create_task(asking)
+        while (found := runner.run(ready.get())) is not None:
+            yield found
+        runner.run(_ended(task))
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    await task
+
+
+async def _ask_all(
+    opened: AbstractAsyncContextManager[Ask],
+    prompts: Sequence[str],
+    seeds: Sequence[int],
+    asked: Sequence[int],
+    at_once: int,
+    ready: asyncio.Queue[tuple[int, Generated | Failure] | None],
+) -> None:
+    """Put into `ready` what becomes of each prompt in `asked`, and None at the end of all."""
+    waiting = iter(asked)
+
+    async def work(ask: Ask) -> None:
+        for i in waiting:
+            found: Generated | Failure
+            try:
+                found = await ask(prompts[i], seeds[i])
+            except UnansweredError as error:
+                found = Failure(str(error), error.final)
+            ready.put_nowait((i, found))
+
+    failure: Exception | None = None
+    try:
+        async with opened as ask:
+            try:
+                async with asyncio.TaskGroup() as group:
+                    for _ in range(min(at_once, len(asked))):
+                        group.create_task(work(ask))
+            except ExceptionGroup as failed:
+                failure = failed.exceptions[0]
+        if failure is not None:
+            raise failure
+    finally:
+        ready.put_nowait(None)
 
 
 def short(said: object, *secrets: str | None) -> str:

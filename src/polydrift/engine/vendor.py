@@ -11,6 +11,11 @@ Providers, their packages and the variables that hold their keys are Inspect's
 prompt is the only message; no system prompt is written here. Tokens are counted as the vendor
 counts them. Seeds are passed on, reduced to 31 bits; which vendors use them, Inspect's documents
 say. A model that thinks does so out of `max_new_tokens`: `settings={"reasoning_effort": "none"}`.
+
+A long run that must lose no row asks one model row by row:
+
+    >>> for i, found in Vendor(["openai/gpt-4o-mini"]).each(prompts, Decoding(), seeds):
+    ...     journal(i, found)                          # Generated, or a Failure with its sentence
 """
 
 from __future__ import annotations
@@ -21,6 +26,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from polydrift.engine import asking
 from polydrift.engine.interface import Decoding, Generated, Progress, silent
@@ -31,6 +37,8 @@ if TYPE_CHECKING:
 
 _NOWHERE = logging.NullHandler()  # where nobody set up logging, warnings would go to stderr
 _PROVIDERS = "https://inspect.aisi.org.uk/providers.html"
+_ALL = (401, 403, 404)  # HTTP statuses that every other request would get too
+_LATER = (408, 409, 425, 429)  # that the same request may not get later, as it may all from 500 on
 _FINISHES = {"stop": "stop", "max_tokens": "length", "content_filter": "filtered"}
 
 
@@ -80,6 +88,21 @@ class Vendor:
         opened = partial(self._opened, decoding)
         return asking.in_turn(opened, self.members, prompts, seeds, self._at_once, progress)
 
+    def each(
+        self, prompts: Sequence[str], decoding: Decoding, seeds: Sequence[int]
+    ) -> Iterator[tuple[int, Generated | asking.Failure]]:
+        """Ask the one model there is: (place of a prompt, its answer or why it has none), as
+        requests end.
+
+        One prompt's failure leaves the others alone. ModelError for what no prompt survives: a
+        model, key or package that is not there, an account without credit. Closing the iterator
+        cancels what is in flight. The vendor is heard only while the next one is waited for, so
+        time that the caller takes for itself counts against `timeout`.
+        """
+        assert self.members == 1
+        opened = partial(self._opened, decoding, 0)
+        return asking.one_by_one(opened, prompts, seeds, self._at_once)
+
     @asynccontextmanager
     async def _opened(self, decoding: Decoding, member: int) -> AsyncIterator[asking.Ask]:
         name = self._models[member]
@@ -110,6 +133,9 @@ class Vendor:
             model = get_model(name, config=config, memoize=False, **self._model_args)
         except Exception as error:  # whatever a provider raises on what it lacks
             raise ModelError(_unusable(name, error, self._key())) from error
+        # Inspect keeps one pool for a model and key in a process, of the size first asked for
+        # and with no regard to event loops: two callers would wait for each other
+        vars(model.api)["connection_key"] = uuid4().__str__
         async with model:
             yield partial(self._ask, model, name, cache)
 
@@ -137,12 +163,13 @@ class Vendor:
         try:
             output = await model.generate(prompt, config=config, cache=cache or False)
         except Exception as error:  # each provider has its own
-            raise ModelError(self._failure(name, error)) from error
+            raise self._failure(name, error) from error
         if output.empty or output.stop_reason not in _FINISHES:
             ended = "no answer" if output.empty else repr(output.stop_reason)
-            raise ModelError(
+            raise asking.UnansweredError(
                 f"{name} ended with {ended} (model_length: prompt and answer do not fit the "
-                "model); ask for fewer new tokens, leave such prompts out, or take another model."
+                "model); ask for fewer new tokens, leave such prompts out, or take another model.",
+                final=not output.empty,
             )
         usage = output.usage
         return Generated(
@@ -153,12 +180,32 @@ class Vendor:
             prompt_truncated=False,
         )
 
-    def _failure(self, name: str, error: BaseException) -> str:
+    def _failure(self, name: str, error: BaseException) -> ModelError:
         """What is wrong with the vendor or with what it was asked, in one sentence."""
         from tenacity import RetryError
 
         while isinstance(error, RetryError):  # holds what went wrong the last time
             error = error.last_attempt.exception() or ValueError("no reason given")
+        status = getattr(error, "status_code", None)
+        # OpenAI says 429 of an account without credit, OpenRouter 403 of a prompt it won't pass on
+        if status == 402 or getattr(error, "code", None) == "insufficient_quota":
+            return ModelError(
+                f"{name}: the account has no credit (HTTP {status}); add some, or take another "
+                "vendor."
+            )
+        if status == 403 and re.search("moderation|flagged", str(error), re.IGNORECASE):
+            return asking.UnansweredError(
+                f"{name} refuses what was asked (HTTP 403: its moderation); leave such prompts "
+                "out, or take another model.",
+                final=True,
+            )
+        sentence = self._sentence(name, error)
+        if status in _ALL:
+            return ModelError(sentence)
+        refused = isinstance(status, int) and 400 <= status < 500 and status not in _LATER
+        return asking.UnansweredError(sentence, final=refused)
+
+    def _sentence(self, name: str, error: BaseException) -> str:
         status, kind = getattr(error, "status_code", None), type(error).__name__
         # the text of Inspect's own error is the whole request; what the vendor said stands beside
         said = asking.short(getattr(error, "provider_message", None) or error, self._key())

@@ -146,13 +146,15 @@ def vendors(
     form: Form,
     *,
     at_once: int = 10,
+    tries: int = 6,
+    timeout: int = 600,
     cache: str | None = None,
     settings: Mapping[str, Any] | None = None,
     model_args: Mapping[str, Any] | None = None,
-) -> Engine:
+) -> Vendor:
     """The engine of judges that Inspect AI knows, held to the form's schema where they can be.
 
-    See `Vendor` for cache, settings and model_args.
+    See `Vendor` for the other arguments.
     """
     from polydrift.engine.vendor import Vendor
 
@@ -169,6 +171,8 @@ def vendors(
     return Vendor(
         names,
         at_once=at_once,
+        tries=tries,
+        timeout=timeout,
         cache=cache,
         settings=held | dict(settings or {}),
         model_args=model_args,

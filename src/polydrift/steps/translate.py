@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Mapping, Sequence
 from functools import lru_cache, partial
@@ -14,6 +13,7 @@ from polydrift.data.answers import Answer, read_answers
 from polydrift.data.rows import rows_of
 from polydrift.data.suites import Prompt, read_suite
 from polydrift.steps import ANSWERS, MEASURES, PROMPTS, TRANSLATIONS, Done, Job
+from polydrift.translate import weights
 from polydrift.translate.back import Translation, to_english
 from polydrift.translate.interface import Translator
 from polydrift.translate.lexicon import Lexicon
@@ -81,14 +81,8 @@ def _nllb(
         device=device,
         beam=beam,
         compute_type=compute_type,
-        converted=_conversions(),
+        converted=weights.conversions(),
     )
-
-
-def _conversions() -> Path:
-    """Where models converted for CTranslate2 are kept, for all studies."""
-    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(cache).expanduser() / "polydrift" / "ctranslate2"
 
 
 def _answers(job: Job) -> list[Answer]:

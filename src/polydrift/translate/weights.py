@@ -12,6 +12,7 @@ pickle) with the model's tokenizer.json beside it.
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -51,6 +52,12 @@ def _fetch_converted(name: str, commit: str) -> None:
             f"{name}: {CONVERTED} cannot be fetched ({_short(error)}); try again, or download the "
             "repository and give the directory."
         ) from error
+
+
+def conversions() -> Path:
+    """Where models converted for CTranslate2 are kept, for all studies of this user."""
+    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(cache).expanduser() / "polydrift" / "ctranslate2"
 
 
 def is_converted(directory: Path) -> bool:

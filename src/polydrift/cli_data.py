@@ -1,0 +1,126 @@
+"""`polydrift data`: parallel sets to tune on, made from seeds, and published."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections import Counter
+from functools import partial as partial_of
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from polydrift.errors import StudyError
+
+if TYPE_CHECKING:
+    from polydrift.parallel.build import Built
+    from polydrift.parallel.spec import Build
+
+app = typer.Typer(no_args_is_help=True, help="Parallel sets to tune on: made, checked, published.")
+console = Console(soft_wrap=True, highlight=False)
+
+BuildFile = Annotated[Path, typer.Argument(help="The build file (TOML).", show_default=False)]
+Out = Annotated[Path | None, typer.Option("--out", "-o", help="Directory; by default NAME, here.")]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Say what it would take, and send nothing.")
+]
+
+
+@app.command("build")
+def build_examples(file: BuildFile, out: Out = None, dry_run: DryRun = False) -> None:
+    """Make a benign set in several languages from seeds, as a build file says.
+
+    Exit code 1 if rows wait for a service that failed: run the same command again.
+    """
+    from polydrift.parallel.spec import load
+
+    spec = load(file)
+    if spec.suite is not None:
+        raise StudyError([f"{file}: makes a suite; run `polydrift suite build {file}`."])
+    make(spec, out, dry_run)
+
+
+@app.command()
+def publish(
+    items: Annotated[
+        Path, typer.Argument(help="rows.jsonl of a build, or what a review exported.")
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The folder to lay out.")],
+    licence: Annotated[
+        str | None, typer.Option(help="Licence of rows that state none, as cc-by-4.0.")
+    ] = None,
+    partial: Annotated[
+        bool, typer.Option(help="Rows too whose id is not accepted in every language.")
+    ] = False,
+    repo: Annotated[
+        str | None, typer.Option(help="Send it to this dataset of the hub, owner/name.")
+    ] = None,
+    private: Annotated[bool, typer.Option(help="Make the dataset private.")] = False,
+    dry_run: DryRun = False,
+) -> None:
+    """Lay out a Hugging Face dataset, and send it to the hub with your token."""
+    from polydrift.parallel import publish as publishing
+    from polydrift.parallel.facts import About, read_about
+    from polydrift.parallel.outputs import ABOUT
+    from polydrift.parallel.push import push
+
+    beside = items.with_name(ABOUT)
+    about = read_about(beside) if beside.is_file() else About(name=items.stem)
+    lay_out = publishing.lay_out if dry_run else partial_of(publishing.publish, out=out)
+    layout = lay_out(items, licence=licence, about=about, partial=partial)
+    if dry_run:
+        console.print(layout.card, markup=False)
+    for path, file in layout.listing().items():
+        console.print(f"{file['bytes']:>12,} bytes  {file['sha256'][:12]}  {path}", markup=False)
+    if dry_run:
+        where = f"{out} and https://huggingface.co/datasets/{repo}" if repo else str(out)
+        console.print(f"nothing was written or sent; this would go to {where}.", markup=False)
+        return
+    if repo is not None:
+        console.print(f"sent: {push(out, repo, private=private).url}", markup=False)
+
+
+def make(spec: Build, out: Path | None, dry: bool) -> None:
+    """Run a build, tell what came of it, and exit 1 if rows wait."""
+    from polydrift.parallel.build import build
+    from polydrift.parallel.outputs import write_outputs
+    from polydrift.progress import Stages
+
+    place = out or Path(spec.name)
+    with Stages() as board:
+        built = build(spec, place, board, dry=dry)
+    for note in built.notes:
+        console.print(f"note: {note}", markup=False)
+    if dry:
+        if not built.lines:
+            console.print("estimate: nothing is left to ask.", markup=False)
+        return
+    written = write_outputs(spec, built, place, shlex.join(["polydrift", *sys.argv[1:]]))
+    _show(built)
+    console.print(f"written: {', '.join(str(path) for path in written)}", markup=False)
+    for why in built.waiting:
+        console.print(f"waiting: {why}", markup=False)
+    if built.waiting:
+        console.print("Run the same command again to go on; nothing is asked twice.")
+        raise typer.Exit(1)
+
+
+def _show(built: Built) -> None:
+    """How many rows of each language are accepted, and what was dropped."""
+    if built.dropped:
+        why = Counter(f"{one.stage} ({one.why})" for one in built.dropped)
+        console.print(
+            "dropped: " + ", ".join(f"{number:,} {name}" for name, number in why.most_common()),
+            markup=False,
+        )
+    counts = Counter((item.language, item.status) for item in built.items)
+    by = Counter((item.language, item.translator) for item in built.items if item.translator)
+    table = Table("language", "accepted", "to review", "rejected", "translators", box=None)
+    for code in dict.fromkeys(item.language for item in built.items):
+        who = ", ".join(f"{name} {by[code, name]:,}" for one, name in by if one == code)
+        numbers = (f"{counts[code, status]:,}" for status in ("accepted", "review", "rejected"))
+        table.add_row(code, *numbers, who)
+    console.print(table)

@@ -1,0 +1,262 @@
+"""A parallel set from its build file: gathered, translated, checked, written down.
+
+    built = build(load(Path("benign.toml")), Path("benign"), board)
+    built.items           # one for each id and language
+    built.waiting         # what a service did not do: run the same command again
+
+Everything that is asked of a model is in OUT/work.sqlite as soon as it comes, so a build that is
+killed goes on where it was, and one that changes a check asks nothing again. The files appear when
+all rows have been through (`outputs.py`); rows that wait are missing from them, and said to be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+from polydrift.data import hub_data
+from polydrift.disk import exclusively
+from polydrift.errors import ModelError, StudyError
+from polydrift.parallel.benign import Dropped, gather
+from polydrift.parallel.checks import check_rows, verdict
+from polydrift.parallel.cost import Line, total, translating
+from polydrift.parallel.items import BENIGN, SUITE, Form, Item
+from polydrift.parallel.journal import Journal
+from polydrift.parallel.scores import Doubts, comet, command, round_trip
+from polydrift.parallel.spec import Build
+from polydrift.parallel.suite import SuiteItems, finish, read_suite_source
+from polydrift.parallel.translators import opened, way_back
+from polydrift.parallel.turn import Attempt, turn
+from polydrift.references import locate
+from polydrift.translate.into import IntoLanguage
+
+JOURNAL = "work.sqlite"
+
+
+class Board(Protocol):
+    """What a build reports to."""
+
+    def update(self, stage: str, done: float, text: str) -> None:
+        """A stage has come to `done` (0 to 1)."""
+        ...
+
+    def say(self, sentence: str) -> None:
+        """Something the user should know."""
+        ...
+
+
+@dataclass
+class Built:
+    """items: one for each id and language that does not wait, English first. dropped: examples
+    that were not translated. attempts: who tried which row. waiting: sentences. not_run: checks
+    that were asked for and did not run, to why. lines: what was estimated. planned: a dry run.
+    """
+
+    form: Form
+    items: list[Item] = field(default_factory=list)
+    dropped: list[Dropped] = field(default_factory=list)
+    attempts: list[Attempt] = field(default_factory=list)
+    translators: list[IntoLanguage] = field(default_factory=list)
+    waiting: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    not_run: dict[str, str] = field(default_factory=dict)
+    lines: list[Line] = field(default_factory=list)
+    commit: str = ""
+    planned: bool = False
+
+
+def build(spec: Build, out: Path, board: Board, *, dry: bool = False) -> Built:
+    """Make the set, or with `dry` say only what that would take: nothing is sent.
+
+    Another build of the same directory is waited for. StudyError: a cost above `max_cost`;
+    DataError, ModelError: as the stages say.
+    """
+    with exclusively(out / ".lock", wait=board.say), Journal(out / JOURNAL) as journal:
+        return _Maker(spec, journal, board, dry).make()
+
+
+class _Maker:
+    """One build on its way."""
+
+    def __init__(self, spec: Build, journal: Journal, board: Board, dry: bool) -> None:
+        self._spec = spec
+        self._journal = journal
+        self._board = board
+        self._dry = dry
+        self._built = Built(BENIGN if spec.suite is None else SUITE, planned=dry)
+        self._built.translators = opened(spec, "example" if spec.suite is None else "prompt")
+
+    def make(self) -> Built:
+        built = self._built
+        suite: SuiteItems | None = None
+        if self._spec.suite is None:
+            sources = self._examples()
+        else:
+            suite = self._prompts()
+            sources = suite.english
+        if self._spec.checks.comet is not None:
+            command()
+        lacking = [code for code in self._spec.targets if not self._able(code, suite)]
+        if lacking:
+            raise StudyError(
+                [f"no translator for {', '.join(lacking)}: add one under [[translators]]."]
+            )
+        self._estimate(sources, suite)
+        if self._dry:
+            return built
+        built.items += [
+            item for item in sources if not suite or item.about["style"] in suite.wanted
+        ]
+        for code in self._spec.targets:
+            built.items += self._language(code, sources, suite)
+        return built
+
+    def _examples(self) -> list[Item]:
+        files = [(one, self._file(one.data)) for one in self._spec.seeds]
+        found = gather(
+            self._spec,
+            files,
+            self._journal,
+            spend=self._spend,
+            dry=self._dry,
+            progress=lambda done, text: self._board.update("English", done, text),
+        )
+        self._built.dropped = found.dropped
+        self._built.notes += found.notes
+        self._built.waiting += found.waiting
+        return found.items
+
+    def _prompts(self) -> SuiteItems:
+        assert self._spec.suite is not None
+        suite = read_suite_source(self._file(self._spec.suite.data), self._spec.suite)
+        self._built.notes += suite.notes
+        return suite
+
+    def _file(self, reference: str) -> Path:
+        if not reference.startswith(hub_data.PREFIX):
+            return locate(reference, self._spec.folder)
+        self._built.commit = hub_data.dataset_commit(reference)
+        return hub_data.dataset_file(reference, self._built.commit)
+
+    def _able(self, code: str, suite: SuiteItems | None) -> bool:
+        there = suite is not None and not suite.to_translate(code)
+        return there or any(code in one.languages for one in self._built.translators)
+
+    def _spend(self, line: Line) -> None:
+        """Tell what is about to be asked; StudyError if it may cost too much."""
+        self._built.lines.append(line)
+        self._board.say(f"estimate: {line.sentence()}")
+        money, limit = total(self._built.lines), self._spec.max_cost
+        if money and limit is not None and money[1] > limit:
+            raise StudyError(
+                [
+                    f"this may cost up to {money[1]:,.2f}, and max_cost is {limit:,.2f}: raise it, "
+                    "take fewer rows or languages, or a cheaper model. Nothing was sent for it."
+                ]
+            )
+
+    def _estimate(self, sources: Sequence[Item], suite: SuiteItems | None) -> None:
+        """What is left to translate, reckoned with the first translator of each language."""
+        for named, translator in zip(self._spec.translators, self._built.translators, strict=True):
+            texts: dict[str, list[str]] = {}
+            for code in self._spec.targets:
+                able = [one for one in self._built.translators if code in one.languages]
+                if not able or able[0] is not translator:
+                    continue
+                items = suite.to_translate(code) if suite else sources
+                every = (item.texts[name] for item in items for name in self._built.form.texts)
+                identity = {**translator.identity, "target": code}
+                texts[code] = [
+                    text
+                    for text in dict.fromkeys(every)
+                    if text.strip()
+                    and self._journal.get(
+                        self._journal.key("translate", {**identity, "text": text})
+                    )
+                    is None
+                ]
+            price = named.price
+            if line := translating(translator.name, texts, price, bool(named.vendor)):
+                self._spend(line)
+
+    def _language(self, code: str, sources: Sequence[Item], suite: SuiteItems | None) -> list[Item]:
+        """All rows of one language, with every check."""
+        spec, built = self._spec, self._built
+        items = suite.to_translate(code) if suite else sources
+
+        def tell(done: float, text: str) -> None:
+            self._board.update(code, 0.9 * done, text)
+
+        made = turn(
+            items,
+            built.form,
+            code,
+            built.translators,
+            self._journal,
+            keep=spec.keep,
+            progress=tell,
+        )
+        built.attempts += made.attempts
+        built.waiting += [f"{code}: {number:,} rows: {why}" for why, number in made.waiting.items()]
+        rows = made.items
+        if suite:
+            waiting = {item.id for item in items} - {item.id for item in rows}
+            rows = finish(suite, self._own(suite, code) + rows, code, waiting)
+        rows = self._scored(code, rows, {item.id: item for item in sources})
+        self._board.update(code, 1.0, f"{len(rows):,} rows")
+        return rows
+
+    def _own(self, suite: SuiteItems, code: str) -> list[Item]:
+        """What the source has in this language, checked like any translation."""
+        own = [item for (_, language), item in suite.own.items() if language == code]
+        english = {item.id: item for item in suite.english}
+        own = [item for item in own if item.id in english]
+        checked = check_rows([(english[i.id], i) for i in own], SUITE, keep=self._spec.keep)
+        return [
+            replace(item, doubts=doubts, status=verdict(doubts))
+            for item, doubts in zip(own, checked, strict=True)
+        ]
+
+    def _scored(self, code: str, rows: list[Item], english: dict[str, Item]) -> list[Item]:
+        """The rows with what models say of them; rejected ones are not asked about."""
+        places = [n for n, row in enumerate(rows) if row.status != "rejected"]
+        pairs = [(english[rows[n].id], rows[n]) for n in places]
+        checks, form = self._spec.checks, self._built.form
+        found: list[tuple[str, Any]] = []
+        if checks.round_trip is not None and pairs:
+            back, identity = way_back(self._spec)
+            found.append(
+                (
+                    "round-trip",
+                    lambda: round_trip(
+                        pairs,
+                        form,
+                        back,
+                        identity,
+                        self._journal,
+                        below=checks.round_trip_below,
+                        progress=lambda done, text: self._board.update(code, 0.9 + done / 10, text),
+                    ),
+                )
+            )
+        if checks.comet is not None and pairs:
+            model = checks.comet
+            found.append(
+                (
+                    "comet",
+                    lambda: comet(pairs, form, model, self._journal, below=checks.comet_below),
+                )
+            )
+        for name, score in found:
+            try:
+                doubts: Doubts = score()
+            except ModelError as error:
+                self._built.not_run[f"{name} ({code})"] = str(error)
+                self._built.waiting.append(f"{code}: the check {name} did not run: {error}")
+                continue
+            for number, more in zip(places, doubts, strict=True):
+                every = (*rows[number].doubts, *more)
+                rows[number] = replace(rows[number], doubts=every, status=verdict(every))
+        return rows
