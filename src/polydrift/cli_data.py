@@ -59,6 +59,9 @@ def publish(
         str | None, typer.Option(help="Send it to this dataset of the hub, owner/name.")
     ] = None,
     private: Annotated[bool, typer.Option(help="Make the dataset private.")] = False,
+    update: Annotated[
+        bool, typer.Option(help="The dataset is there already: replace its data.")
+    ] = False,
     dry_run: DryRun = False,
 ) -> None:
     """Lay out a Hugging Face dataset, and send it to the hub with your token."""
@@ -80,7 +83,7 @@ def publish(
         console.print(f"nothing was written or sent; this would go to {where}.", markup=False)
         return
     if repo is not None:
-        console.print(f"sent: {push(out, repo, private=private).url}", markup=False)
+        console.print(f"sent: {push(out, repo, private=private, update=update).url}", markup=False)
 
 
 def make(spec: Build, out: Path | None, dry: bool) -> None:
@@ -90,15 +93,22 @@ def make(spec: Build, out: Path | None, dry: bool) -> None:
     from polydrift.progress import Stages
 
     place = out or Path(spec.name)
+    command = shlex.join(["polydrift", *sys.argv[1:]])
+    written: list[Path] = []
     with Stages() as board:
-        built = build(spec, place, board, dry=dry)
+        built = build(
+            spec,
+            place,
+            board,
+            dry=dry,
+            write=lambda built: written.extend(write_outputs(spec, built, place, command)),
+        )
     for note in built.notes:
         console.print(f"note: {note}", markup=False)
     if dry:
         if not built.lines:
             console.print("estimate: nothing is left to ask.", markup=False)
         return
-    written = write_outputs(spec, built, place, shlex.join(["polydrift", *sys.argv[1:]]))
     _show(built)
     console.print(f"written: {', '.join(str(path) for path in written)}", markup=False)
     for why in built.waiting:

@@ -78,12 +78,13 @@ def taking() -> Iterator[Taken]:
         def _create(self, wanted: dict[str, str]) -> None:
             assert wanted["type"] == "dataset"
             name = f"{wanted['organization']}/{wanted['name']}"
+            answer = {"url": f"{taken.address}/datasets/{name}", "name": name}
             if name in taken.sets:
-                self._send({"error": "You already created this dataset repo"}, 409)
+                self._send({**answer, "error": "You already created this dataset repo"}, 409)
                 return
             taken.sets[name] = {}
             taken.visibility[name] = wanted.get("visibility")
-            self._send({"url": f"{taken.address}/datasets/{name}", "name": name})
+            self._send(answer)
 
         def _preupload(self, wanted: dict[str, list[dict[str, str]]]) -> None:
             self._send(

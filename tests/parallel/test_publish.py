@@ -279,10 +279,14 @@ def test_what_lies_there_already_stays_as_it_is(tmp_path):
     path = suite(tmp_path / "suite.jsonl")
     publish(path, tmp_path / "out")
     before = tree(tmp_path / "out")
-    sentence = "is there already: give another folder, or remove it first."
-    for taken in (tmp_path / "out", path):
-        assert said(DataError, publish, path, taken) == f"{taken} {sentence}"
+    publish(path, tmp_path / "out")  # the same again is no other
     assert tree(tmp_path / "out") == before
+    sentence = "is there already: give another folder, or remove it first."
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "notes.txt").write_text("mine")
+    for taken in (tmp_path / "other", path):
+        assert said(DataError, publish, path, taken) == f"{taken} {sentence}"
+    assert list(tree(tmp_path / "other")) == ["notes.txt"]
     (tmp_path / "empty").mkdir()
     publish(path, tmp_path / "empty")
     assert tree(tmp_path / "empty") == before

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import socket
+from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from huggingface_hub import constants
 from huggingface_hub.utils import disable_progress_bars, enable_progress_bars
 
 from polydrift.errors import DataError
 from polydrift.parallel.items import SUITE, Item, write_items
-from polydrift.parallel.publish import lay_out, publish
+from polydrift.parallel.publish import described, lay_out, publish
 from polydrift.parallel.push import push
 from tests.parallel.hub_taking import taking
 
@@ -160,11 +163,12 @@ def test_a_failed_upload_can_be_finished(hub, folder):
     assert hub.sets == {NAME: contents(folder)}
 
 
-def test_an_answer_without_sense_is_told(hub, folder):
-    hub.rubbish.add("/preupload/")
+@pytest.mark.parametrize(("part", "then"), [("/repos/create", ""), ("/preupload/", EMPTY)])
+def test_an_answer_without_sense_is_told(hub, folder, part, then):
+    hub.rubbish.add(part)
     assert said(folder, NAME) == (
         f"the hub answers for {NAME} in a way that is not understood: try again later, or upload "
-        f"the folder at https://huggingface.co/new-dataset.{EMPTY}"
+        f"the folder at https://huggingface.co/new-dataset.{then}"
     )
 
 
@@ -229,3 +233,54 @@ def test_a_file_changed_since_is_told(hub, folder):
         "again."
     )
     assert hub.asked == []
+
+
+def vouched(folder, path, content):
+    """Put another file into a published folder, and its digest into the card."""
+    (folder / path).write_bytes(content)
+    with (folder / "README.md").open("a", encoding="utf-8") as card:
+        card.write(described(content)["sha256"])
+
+
+def test_rows_that_may_not_be_shared_are_refused_whatever_the_card_says(hub, folder):
+    path = folder / "data/da/test.parquet"
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.table({"prompt": ["a", "b"], "licence": ["gated", None]}), sink)
+    vouched(folder, "data/da/test.parquet", sink.getvalue().to_pybytes())
+    assert said(folder, NAME).startswith(
+        f"{path}: 2 rows cannot be published (1 of gated, each user accepts the terms for "
+        "themselves; 1 without a stated licence): "
+    )
+    assert hub.asked == []
+
+
+@pytest.mark.parametrize("content", [b"", b"PAR1 no more"])
+def test_a_file_that_is_no_parquet_is_told(hub, folder, content):
+    vouched(folder, "data/da/test.parquet", content)
+    assert said(folder, NAME) == (
+        f"{folder / 'data/da/test.parquet'}: no Parquet file of rows: publish the set again."
+    )
+
+
+def test_a_file_without_licences_is_told(hub, folder):
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.table({"prompt": ["a"]}), sink)
+    vouched(folder, "data/da/test.parquet", sink.getvalue().to_pybytes())
+    assert said(folder, NAME).endswith(": no Parquet file of rows: publish the set again.")
+
+
+def test_a_folder_that_cannot_be_read_is_told(hub, folder, monkeypatch):
+    def refuse(path):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    assert said(folder, NAME) == f"{folder}: cannot be read (Permission denied)."
+
+
+@pytest.mark.parametrize(("status", "sentence"), [(401, TAKES_NO_TOKEN), (403, MAY_NOT)])
+def test_a_refusal_of_the_newer_way_to_upload_is_told(hub, folder, monkeypatch, status, sentence):
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", False)
+    hub.refuse["/xet-write-token/"] = status
+    assert said(folder, NAME) == sentence + EMPTY
+    assert any("/xet-write-token/" in asked for asked in hub.asked)
+    assert hub.sets[NAME] == {}

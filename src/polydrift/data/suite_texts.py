@@ -83,11 +83,16 @@ def translatable(english: str) -> bool:
 
 def numbers(text: str) -> set[str]:
     """The numbers of a text, as Western digits without separators or leading zeros."""
-    text = unicodedata.normalize("NFKC", text)
-    western = "".join(
-        str(unicodedata.digit(c)) if c.isdecimal() and not c.isascii() else c for c in text
-    )
-    return {digits.lstrip("0") for digits in _NUMBER.findall(_GROUPED.sub("", western))} - {""}
+    if not text.isascii():
+        text = unicodedata.normalize("NFKC", text).translate(_western())
+    return {digits.lstrip("0") for digits in _NUMBER.findall(_GROUPED.sub("", text))} - {""}
+
+
+@cache
+def _western() -> dict[int, str]:
+    """Every decimal digit of another script, to the Western one."""
+    digits = ((c, chr(c)) for c in range(0x80, 0x20000))
+    return {c: str(unicodedata.digit(digit)) for c, digit in digits if digit.isdecimal()}
 
 
 def lost_number(english: str, text: str) -> bool:

@@ -59,6 +59,21 @@ def key_of(kind: str, about: Mapping[str, Any], decoding: Decoding, request: str
     return Journal.key(kind, asked)
 
 
+def unasked(
+    about: Mapping[str, Any],
+    decoding: Decoding,
+    requests: Sequence[str],
+    journal: Journal,
+    kind: str,
+) -> list[str]:
+    """The distinct requests that the journal holds no reply to."""
+    return [
+        request
+        for request in dict.fromkeys(requests)
+        if journal.get(key_of(kind, about, decoding, request)) is None
+    ]
+
+
 def replies(
     engine: Each,
     about: Mapping[str, Any],

@@ -25,7 +25,7 @@ from polydrift.engine.interface import Decoding
 from polydrift.judges import text as t
 from polydrift.judges.language import identify_all
 from polydrift.judges.model import vendors
-from polydrift.parallel.ask import replies
+from polydrift.parallel.ask import replies, unasked
 from polydrift.parallel.balance import balance
 from polydrift.parallel.cost import Line, asking
 from polydrift.parallel.harmless import FORM, Opinion, example_shown, read_opinion, touches_all
@@ -35,7 +35,7 @@ from polydrift.parallel.licences import combined
 from polydrift.parallel.seeds import read_seeds
 from polydrift.parallel.similar import near_duplicates
 from polydrift.parallel.spec import Build, Second, Seeds
-from polydrift.parallel.write import about_of, requests_of, write_pairs
+from polydrift.parallel.write import about_of, write_pairs
 from polydrift.translate.interface import Progress, silent
 
 STAGES = ("write", "english", "harmless", "similar", "model", "balance")
@@ -122,24 +122,15 @@ def _write(
 ) -> None:
     wanted = build.write
     assert wanted is not None
-    requests = requests_of(seeds, wanted, build.seed)[: -(-wanted.pairs // wanted.batch)]
     length = sum(len(text) for item in seeds for text in item.texts.values()) / len(seeds)
-    asked = journal.count("write")
-    if asked < len(requests):
-        spend(
-            asking(
-                wanted.vendor,
-                f"for {wanted.pairs:,} new pairs",
-                len(requests) - asked,
-                sum(map(len, requests[asked:])),
-                length * wanted.batch,
-                wanted.price,
-            )
-        )
-        if dry:
-            found.planned = True
-            found.items = [seeds[number % len(seeds)] for number in range(wanted.pairs)]
-            return
+
+    def going(requests: Sequence[str], lacking: int) -> bool:
+        reply = length * wanted.batch
+        what = f"for {lacking:,} new pairs"
+        characters = sum(map(len, requests))
+        spend(asking(wanted.vendor, what, len(requests), characters, reply, wanted.price))
+        return not dry
+
     licences = [item.about["licence"] for item in seeds]
     mixed = combined(licences).ids if all(licences) else ()
     made = write_pairs(
@@ -148,9 +139,14 @@ def _write(
         journal,
         licence=mixed[0] if len(mixed) == 1 else "",
         seed=build.seed,
+        going=going,
         progress=progress,
     )
     found.items = made.items
+    if made.stopped:
+        found.planned = True
+        lacking = wanted.pairs - len(made.items)
+        found.items += [seeds[number % len(seeds)] for number in range(lacking)]
     found.notes += [f"new pairs: {number:,} × {why}." for why, number in made.lost.items()]
     found.waiting += [f"new pairs: {number:,} × {why}" for why, number in made.failed.items()]
 
@@ -215,11 +211,12 @@ def _model(
         model_args=second.model_args,
     )
     decoding = Decoding(temperature=0.0, max_new_tokens=FORM.new_tokens)
-    left = len(shown) - journal.count("harmless")
-    if left > 0:
-        characters = sum(map(len, shown)) * left // len(shown)
+    new = (
+        shown if found.planned else unasked(about_of(second), decoding, shown, journal, "harmless")
+    )
+    if new:
         what = "whether examples are harmless"
-        spend(asking(second.vendor, what, left, characters, REPLY, second.price))
+        spend(asking(second.vendor, what, len(new), sum(map(len, new)), REPLY, second.price))
         if dry:
             return
     asked = replies(engine, about_of(second), decoding, shown, journal, "harmless", progress)

@@ -11,7 +11,7 @@ all rows have been through (`outputs.py`); rows that wait are missing from them,
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -67,14 +67,25 @@ class Built:
     planned: bool = False
 
 
-def build(spec: Build, out: Path, board: Board, *, dry: bool = False) -> Built:
+def build(
+    spec: Build,
+    out: Path,
+    board: Board,
+    *,
+    dry: bool = False,
+    write: Callable[[Built], object] | None = None,
+) -> Built:
     """Make the set, or with `dry` say only what that would take: nothing is sent.
 
-    Another build of the same directory is waited for. StudyError: a cost above `max_cost`;
+    Another build of the same directory is waited for. write: given what was made while the
+    directory is still this build's alone, unless `dry`. StudyError: a cost above `max_cost`;
     DataError, ModelError: as the stages say.
     """
     with exclusively(out / ".lock", wait=board.say), Journal(out / JOURNAL) as journal:
-        return _Maker(spec, journal, board, dry).make()
+        built = _Maker(spec, journal, board, dry).make()
+        if write is not None and not dry:
+            write(built)
+        return built
 
 
 class _Maker:
@@ -85,6 +96,7 @@ class _Maker:
         self._journal = journal
         self._board = board
         self._dry = dry
+        self._planned = False  # whether examples stand in for pairs that are not written yet
         self._built = Built(BENIGN if spec.suite is None else SUITE, planned=dry)
         self._built.translators = opened(spec, "example" if spec.suite is None else "prompt")
 
@@ -123,6 +135,7 @@ class _Maker:
             dry=self._dry,
             progress=lambda done, text: self._board.update("English", done, text),
         )
+        self._planned = found.planned
         self._built.dropped = found.dropped
         self._built.notes += found.notes
         self._built.waiting += found.waiting
@@ -166,20 +179,20 @@ class _Maker:
                 if not able or able[0] is not translator:
                     continue
                 items = suite.to_translate(code) if suite else sources
-                every = (item.texts[name] for item in items for name in self._built.form.texts)
-                identity = {**translator.identity, "target": code}
-                texts[code] = [
-                    text
-                    for text in dict.fromkeys(every)
-                    if text.strip()
-                    and self._journal.get(
-                        self._journal.key("translate", {**identity, "text": text})
-                    )
-                    is None
+                names = self._built.form.texts
+                every = [
+                    text for item in items for name in names if (text := item.texts[name]).strip()
                 ]
+                texts[code] = every if self._planned else self._new(every, code, translator)
             price = named.price
             if line := translating(translator.name, texts, price, bool(named.vendor)):
                 self._spend(line)
+
+    def _new(self, texts: Sequence[str], code: str, translator: IntoLanguage) -> list[str]:
+        """The distinct texts that a translator was never asked for."""
+        identity = {**translator.identity, "target": code}
+        keys = {text: Journal.key("translate", {**identity, "text": text}) for text in texts}
+        return [text for text, key in keys.items() if self._journal.get(key) is None]
 
     def _language(self, code: str, sources: Sequence[Item], suite: SuiteItems | None) -> list[Item]:
         """All rows of one language, with every check."""
@@ -242,7 +255,8 @@ class _Maker:
                 )
             )
         if checks.comet is not None and pairs:
-            model = checks.comet
+            here = locate(checks.comet, self._spec.folder)
+            model = str(here.absolute()) if here.is_file() else checks.comet
             found.append(
                 (
                     "comet",

@@ -26,7 +26,8 @@ A doubt of `REJECTING` kind makes a row rejected, any other sends it to review:
     style           of a style that translations tend to mend (misspellings, slang)
 
 The models' own doubts ("round-trip", "comet") are made in `scores`, and send to review. A field of
-which the English side is not English (a riddle in Latin, code) is not asked for its language.
+which the English side is not English (a riddle in Latin, code) is not asked for its language, and
+one that seems to be in none of the nine is believed to be right if another field of its row is.
 `benchmarks/parallel_checks.py` measures how often true translations are doubted and how many
 swapped ones are caught.
 """
@@ -118,7 +119,7 @@ def _field(
         if texts.translatable(_CODE.sub(" ", english)):
             yield Doubt("untranslated", name, "the English text again")
         return
-    yield from _language(english, text, name, item.language, told)
+    yield from _language((source, item), name, told)
     if texts.is_damaged(text) and not texts.is_damaged(english):
         yield Doubt("damaged", name, "control characters, or letters that were decoded wrongly")
     if t.loops(text) and not t.loops(english):
@@ -131,14 +132,16 @@ def _same(english: str, text: str) -> bool:
     return text == english or texts.bare(text) == texts.bare(english)
 
 
-def _language(
-    english: str, text: str, name: str, language: str, told: dict[str, str | None]
-) -> Iterator[Doubt]:
+def _language(pair: Pair, name: str, told: dict[str, str | None]) -> Iterator[Doubt]:
     """Another language than asked; a sentence left in English."""
+    source, item = pair
+    english, text = source.texts[name], item.texts[name]
     size = weight(text[:READ])
-    found = told[_read(text)] if size >= TOLD else language
+    found = told[_read(text)] if size >= TOLD else item.language
     sure = weight(english[:READ]) < TOLD or told[_read(english)] == SOURCE
-    if found not in (None, language) and sure:
+    if found == OTHER and any(told.get(_read(one)) == item.language for one in item.texts.values()):
+        found = None  # short Danish is often good Norwegian
+    if found not in (None, item.language) and sure:
         said = "none of the nine" if found == OTHER else LANGUAGES[str(found)].name
         yield Doubt("wrong-language", name, f"in {said}")
         return

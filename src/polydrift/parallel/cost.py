@@ -1,9 +1,9 @@
 """What a build will take, before anything is sent: requests, characters, tokens, money.
 
-    for line in estimate(build, waiting, written):
-        print(line.sentence())
-    # openai/gpt-4o-mini: 8,000 requests to translate 1,210,000 characters into 8 languages; about
-    # 0.9 to 1.4 million tokens read and 0.5 to 1.9 million written; 0.44 to 1.35 at its price
+    >>> texts = {"da": ["Boil the potatoes for twenty minutes."] * 1000}
+    >>> translating("openai/gpt-4o-mini", texts, (0.15, 0.6), tokens=True).sentence()
+    'openai/gpt-4o-mini: 1,000 requests to translate into 1 language, 37,000 characters; about
+    230,000 tokens read and 8,300 to 17,000 written; 0.04 to 0.04 at its price'
 
 Requests and characters are counted, and what the journal holds already is not counted again. Tokens
 are assumed from characters: `PER_CHARACTER` spans from tokenizers made for many languages to those
@@ -47,7 +47,10 @@ class Line:
 
     def sentence(self) -> str:
         """For people."""
-        said = f"{self.who}: {self.requests:,} requests {self.what}, {self.characters:,} characters"
+        said = (
+            f"{self.who}: {_counted(self.requests, 'request')} {self.what}, "
+            f"{_counted(self.characters, 'character')}"
+        )
         if self.read and self.written:
             said += f"; about {_span(self.read)} tokens read and {_span(self.written)} written"
         if self.money:
@@ -79,7 +82,7 @@ def translating(
             )
             for end in (0, 1)
         )
-    what = f"to translate into {len([code for code in texts if texts[code]])} languages"
+    what = f"to translate into {_counted(sum(map(bool, texts.values())), 'language')}"
     return _line(who, what, requests, characters, read, written, price)
 
 
@@ -122,6 +125,10 @@ def _line(
         money = price * characters / 1e6, price * characters / 1e6
     spans = [(one[0], one[1]) if one else None for one in (read, written)]
     return Line(who, what, requests, characters, spans[0], spans[1], money)
+
+
+def _counted(number: int, name: str) -> str:
+    return f"{number:,} {name}{'s' * (number != 1)}"
 
 
 def _span(span: Span) -> str:

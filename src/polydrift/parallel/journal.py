@@ -15,7 +15,6 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable, Mapping
-from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -76,15 +75,12 @@ class Journal:
     def put_all(self, replies: Iterable[tuple[str, Any]], kind: str = "") -> None:
         """Put several down at once: all or none."""
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        rows = [(key, kind, json.dumps(reply, ensure_ascii=False), now) for key, reply in replies]
+        rows = [(key, kind, json.dumps(reply), now) for key, reply in replies]
         try:
-            with closing(self._data.cursor()) as cursor:
-                cursor.execute("BEGIN IMMEDIATE")
-                cursor.executemany("INSERT OR REPLACE INTO replies VALUES (?, ?, ?, ?)", rows)
-                cursor.execute("COMMIT")
+            self._data.execute("BEGIN IMMEDIATE")
+            with self._data:  # commits, or rolls back
+                self._data.executemany("INSERT OR REPLACE INTO replies VALUES (?, ?, ?, ?)", rows)
         except sqlite3.Error as error:
-            if self._data.in_transaction:
-                self._data.execute("ROLLBACK")
             raise self._broken(error) from error
 
     def count(self, kind: str) -> int:
@@ -98,7 +94,7 @@ class Journal:
             raise self._broken(error) from error
 
     def _broken(self, error: sqlite3.Error) -> StoreError:
-        if isinstance(error, sqlite3.DatabaseError) and "not a database" in str(error):
+        if "not a database" in str(error) or "malformed" in str(error):
             return StoreError(
                 f"{self._path} is no journal of a build (damaged, or another file of that name): "
                 "move it away; what it held is asked again."

@@ -85,11 +85,12 @@ def publish(
     cannot tell (facts.py). partial: also ids that are not accepted in every language.
 
     DataError: as of `read_items`; rows that may not be shared; no row to publish; an `out` that
-    holds something already. StoreError: the disk refuses.
+    holds something else already. StoreError: the disk refuses.
     """
-    _require_empty(out)
     layout = lay_out(items_file, licence=licence, about=about, partial=partial)
-    _write(layout, out.absolute())
+    if not _holds(out, layout):
+        _require_empty(out)
+        _write(layout, out.absolute())
     return layout
 
 
@@ -167,6 +168,17 @@ def _parquet(rows: Sequence[Item], form: Form) -> bytes:
     sink = io.BytesIO()
     pq.write_table(pa.table(columns), sink, compression="zstd")
     return sink.getvalue()
+
+
+def _holds(out: Path, layout: Layout) -> bool:
+    """Whether the folder is there already, file for file."""
+    with plainly(out):
+        inside = {
+            path.relative_to(out).as_posix(): path.read_bytes()
+            for path in (out.rglob("*") if out.is_dir() else ())
+            if path.is_file()
+        }
+    return inside == layout.files
 
 
 def _require_empty(out: Path) -> None:

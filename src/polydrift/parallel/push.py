@@ -27,6 +27,7 @@ from polydrift.parallel.licences import require_shareable
 from polydrift.parallel.publish import CARD, described
 
 _DATA = re.compile(r"data/[a-z]{2,3}/(?:train|test)\.parquet")
+_WRITTEN = re.compile(r"HTTP status (?:client|server) error \((\d{3}) ")
 _TOKENS = "https://huggingface.co/settings/tokens"
 
 
@@ -167,11 +168,11 @@ def _told(repo_id: str, *, making: bool = False, made: bool = False) -> Iterator
             f"{repo_id} cannot be published while the hub is switched off (HF_HUB_OFFLINE): unset "
             "it, or publish to a folder only."
         ) from error
-    except (HTTPError, OSError, RuntimeError, ValueError) as error:
+    except (HTTPError, OSError, RuntimeError, ValueError, LookupError) as error:
         status = _status(error)
         if status is not None:
             raise DataError(_refused(repo_id, status, making) + then) from error
-        if isinstance(error, ValueError):
+        if isinstance(error, ValueError | LookupError):
             raise DataError(
                 f"the hub answers for {repo_id} in a way that is not understood: try again later, "
                 f"or upload the folder at https://huggingface.co/new-dataset.{then}"
@@ -183,12 +184,18 @@ def _told(repo_id: str, *, making: bool = False, made: bool = False) -> Iterator
 
 
 def _status(error: BaseException | None) -> int | None:
-    """The HTTP status behind an error, however it is wrapped; None if the hub did not answer."""
+    """The HTTP status behind an error, however it is wrapped; None if the hub did not answer.
+
+    hf_xet, which sends the data, has no error for it and only writes it.
+    """
     from huggingface_hub.errors import HfHubHTTPError
 
     while error is not None:
         if isinstance(error, HfHubHTTPError):
             return int(error.response.status_code)
+        written = _WRITTEN.search(str(error))
+        if written:
+            return int(written[1])
         error = error.__cause__
     return None
 

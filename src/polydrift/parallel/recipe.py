@@ -12,8 +12,7 @@ anew and holds it against the recipe:
 
 A row is told by the sha256 of its text in NFC with single blanks. A local model at temperature 0
 gives the same texts again; vendors change theirs, and then some rows differ: the check says which
-and by whom they were made, so that a paper can
-say "the same suite but for 12 Danish rows".
+and by whom they were made, so that a paper can say "the same suite but for 12 Danish rows".
 """
 
 from __future__ import annotations
@@ -94,7 +93,10 @@ def read_recipe(path: Path) -> dict[str, Any]:
         )
     rows = found.get("rows")
     if not isinstance(rows, list) or not all(
-        isinstance(row, dict) and all(isinstance(row.get(key), str) for key in _ROW) for row in rows
+        isinstance(row, dict)
+        and all(isinstance(row.get(key), str) for key in _ROW)
+        and row["language"] in LANGUAGES
+        for row in rows
     ):
         raise DataError(f"{path}: its rows are damaged: fetch the recipe again.")
     return found

@@ -51,7 +51,10 @@ def round_trip(
     back before stands in the journal.
     """
     texts = _texts(pairs, form)
-    keys = {text: journal.key("back", {**identity, "text": text}) for text in texts}
+    keys = {
+        text: journal.key("back", {**identity, "language": code, "text": text})
+        for text, code in texts.items()
+    }
     there = {text: journal.get(key) for text, key in keys.items()}
     english: dict[str, str] = {text: back for text, back in there.items() if back is not None}
     missing = [text for text in texts if text not in english]
@@ -141,11 +144,12 @@ def _comet_score(texts: Sequence[tuple[str, str]], model: str, gpus: int) -> lis
             scores = [float(row["COMET"]) for row in rows]
         except (OSError, ValueError, KeyError, TypeError, AttributeError, StopIteration):
             scores = []
-    if len(scores) != len(texts):
+    if ran.returncode or len(scores) != len(texts):
         said = (ran.stderr or ran.stdout).strip().splitlines()
         raise ModelError(
-            f"{COMMAND} gave no scores by {model} ({said[-1][:200] if said else 'no word why'}); "
-            "try it by hand, or leave `comet` out of [checks]."
+            f"{COMMAND} gave {len(scores):,} scores by {model} for {len(texts):,} texts "
+            f"({said[-1][:200] if said else 'no word why'}); try it by hand, or leave `comet` out "
+            "of [checks]."
         )
     return scores
 

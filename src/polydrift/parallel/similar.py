@@ -10,9 +10,10 @@ only proposes pairs; each is counted exactly, so none is dropped by an accident 
 may be missed: 0.4% are, of those just at a threshold of 0.7 (20 bands of 4 hashes), and of those at
 0.8 fewer than one in 30,000 (`chance_found`).
 
-The hashing is datasketch's, which is stable and keeps its hashes from version to version; rensa (in
-Rust) is faster, but young, and has changed what it computes (both measured in
-`python benchmarks/parallel_checks.py`).
+The hashing is rensa's (in Rust, MIT): it estimates as well as datasketch, is many times faster in
+less memory, and brings no other package along, where datasketch needs SciPy
+(`python benchmarks/parallel_checks.py` measures both). It is young, and what it hashes may change
+from version to version; nothing depends on that, since sketches are not kept and pairs are counted.
 """
 
 from __future__ import annotations
@@ -21,7 +22,6 @@ import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from zlib import crc32
 
 from polydrift.data.suite_texts import bare
 from polydrift.errors import DataError
@@ -30,6 +30,7 @@ RUN = 5  # characters of a shingle
 HAN_RUN = 3  # of one that begins with a Chinese character
 MISSED = 0.005  # share of the pairs just at the threshold that may be missed
 HASHES = 128  # at most; as few of them are used as MISSED allows
+CLEAR = 5  # standard errors by which a proposed pair's estimate is too low to be worth a count
 
 _ACCENTS = re.compile(r"[\u0300-\u036f]+")  # of Latin and Greek; signs of other scripts are letters
 _HAN = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
@@ -46,31 +47,29 @@ def near_duplicates(
     nothing. The result depends on texts, threshold and seed alone; texts added at the end change
     nothing before them. DataError: threshold is not above 0 and at most 1.
     """
-    from datasketch import MinHash, MinHashLSH
+    from rensa import RMinHash, RMinHashLSH
 
     count, rows = bands(threshold)
-    index = MinHashLSH(num_perm=count * rows, params=(count, rows))
-    empty = MinHash(num_perm=count * rows, seed=seed % 2**32, hashfunc=_hash)
-    kept = [normal(text) for text in texts]
+    hashes = count * rows
+    least = threshold - CLEAR * (threshold * (1 - threshold) / hashes) ** 0.5
+    index, sketches = RMinHashLSH(threshold, hashes, count), dict[int, RMinHash]()
+    forms = [normal(text) for text in texts]
     first: dict[str, int | None] = {"": None}
     found: list[int | None] = []
-    for number, form in enumerate(kept):
-        if form in first:
-            found.append(first[form])
-            continue
-        first[form] = number
-        runs = shingles(form)
-        if not runs:
-            found.append(None)
-            continue
-        sketch = empty.copy()
-        sketch.update_batch(runs)
-        same = _first_alike(runs, sorted(index.query(sketch)), kept, threshold)
-        found.append(same)
-        if same is None:
-            index.insert(number, sketch, check_duplication=False)
+    for number, form in enumerate(forms):
+        if form not in first:
+            sketch = RMinHash(hashes, seed)
+            sketch.update(runs := _runs(form))
+            proposed = sorted(index.query(sketch)) if runs else []
+            proposed = [one for one in proposed if sketch.jaccard(sketches[one]) >= least]
+            same = _first_alike(runs, proposed, forms, threshold) if proposed else None
+            if runs and same is None:
+                index.insert(number, sketch)
+                sketches[number] = sketch
+            first[form] = number if same is None else same
+            found.append(same)
         else:
-            first[form] = same
+            found.append(first[form])
     return found
 
 
@@ -98,11 +97,15 @@ def similarity(one: str, other: str) -> float:
 @lru_cache(maxsize=1 << 11)
 def shingles(form: str) -> frozenset[str]:
     """The runs of characters of a text in normal form, each once."""
+    return frozenset(_runs(form))
+
+
+def _runs(form: str) -> list[str]:
+    end = len(form)
     if not _HAN.search(form):
-        return frozenset(form[at : at + RUN] for at in range(len(form) - RUN + 1))
+        return [form[at : at + RUN] for at in range(end - RUN + 1)]
     sizes = (HAN_RUN if _HAN.match(letter) else RUN for letter in form)
-    ends = ((at, at + size) for at, size in enumerate(sizes))
-    return frozenset(form[at:end] for at, end in ends if end <= len(form))
+    return [form[at : at + size] for at, size in enumerate(sizes) if at + size <= end]
 
 
 def normal(text: str) -> str:
@@ -131,16 +134,13 @@ def bands(threshold: float) -> tuple[int, int]:
     return HASHES, 1
 
 
-def _hash(run: str) -> int:
-    return crc32(run.encode())
-
-
 def _first_alike(
-    runs: frozenset[str], proposed: Iterable[int], forms: Sequence[str], threshold: float
+    runs: list[str], proposed: Iterable[int], forms: Sequence[str], threshold: float
 ) -> int | None:
-    """The first of the proposed texts that is alike enough."""
+    """The first of the proposed texts that is alike enough to one that consists of `runs`."""
+    own = frozenset(runs)
     for number in proposed:
-        if _jaccard(runs, shingles(forms[number])) >= threshold:
+        if _jaccard(own, shingles(forms[number])) >= threshold:
             return number
     return None
 

@@ -21,6 +21,7 @@ docs/building.md explains every key.
 from __future__ import annotations
 
 import json
+import math
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -235,7 +236,7 @@ def check(data: Mapping[str, Any], *, source: str, folder: Path = Path(), text: 
     try:
         build = Build.model_validate_json(json.dumps(data, default=str))
     except ValidationError as error:
-        problems += sentences(error, Build)
+        problems += [one for one in sentences(error, Build) if not _price_of_translator(one[0])]
     if problems or build is None:
         raise StudyError(located(problems, source, text))
     build._folder = folder
@@ -254,7 +255,7 @@ def _cross_checks(data: Mapping[str, Any]) -> Iterator[Problem]:
             yield (key,), "this is for examples to tune on; a suite is translated as it is."
     names = [row.get("name") for row in _tables(seeds)]
     for number, name in enumerate(names):
-        if name in names[:number]:
+        if name is not None and name in names[:number]:
             yield ("seeds", number, "name"), f"{name!r} is used twice; give each a name of its own."
     for number, row in enumerate(_tables(seeds)):
         yield from _licence(row, ("seeds", number))
@@ -280,10 +281,25 @@ def _one_translator(row: Mapping[str, Any], path: tuple[str | int, ...]) -> Iter
     if len(kinds) != 1:
         yield path, "name one of `vendor`, `model`, `service` and `phrasebook`."
         return
-    price, characters = row.get("price"), kinds[0] == "service"
-    if price is not None and characters == isinstance(price, list):
-        wanted = "one number, for a million characters" if characters else "[read, written], each "
-        yield (*path, "price"), f"write {wanted}{'' if characters else 'for a million tokens'}."
+    if "price" not in row:
+        return
+    wanted = "[read, written], each for a million tokens"
+    numbers = row["price"] if isinstance(row["price"], list) else []
+    if kinds[0] == "service":
+        wanted, numbers = "one number, for a million characters", [row["price"]] * 2
+    if len(numbers) != 2 or not all(map(_is_price, numbers)):
+        yield (*path, "price"), f"write {wanted}."
+
+
+def _is_price(value: object) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return math.isfinite(value) and value >= 0
+
+
+def _price_of_translator(path: tuple[str | int, ...]) -> bool:
+    """Whether `_one_translator` tells it: what a price is depends on who translates."""
+    return path[0] in ("translators", "checks") and "price" in path
 
 
 def _tables(value: object) -> list[Mapping[str, Any]]:

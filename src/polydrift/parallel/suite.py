@@ -21,7 +21,7 @@ from polydrift.parallel.checks import verdict
 from polydrift.parallel.items import SOURCE, SUITE, Doubt, Item
 from polydrift.parallel.seeds import read_prompts
 from polydrift.parallel.spec import SuiteSource
-from polydrift.parallel.styles import ENCODED, FRAGILE, assemble
+from polydrift.parallel.styles import ENCODED, FRAGILE, assemble, instructions
 
 GATED = ("sorry-bench",)  # formats of suites whose licence forbids passing rows on
 
@@ -80,8 +80,8 @@ def finish(
     waiting: ids that a service failed on, whose ciphers wait too. A base prompt that was only
     needed for its ciphers is left out.
     """
-    by_id = {item.id: item for item in made}
-    by_id |= {key[0]: item for key, item in suite.own.items() if key[1] == language}
+    by_id = {key[0]: item for key, item in suite.own.items() if key[1] == language}
+    by_id |= {item.id: item for item in made}  # the source's own rows too, as they were checked
     english = {item.id: item for item in suite.english}
     found: list[Item] = []
     for item in suite.english:
@@ -106,34 +106,36 @@ def _encoded(
     item: Item, english: Mapping[str, Item], made: Mapping[str, Item], language: str
 ) -> Item:
     """A cipher put on the translation of the base prompt, as far as that can be done."""
-    base_id = item.id.partition("/")[0]
+    base_id, style = item.id.partition("/")[0], item.about["style"]
     base, translation = english.get(base_id), made.get(base_id)
     text, why = None, "its base prompt has no translation"
     if base is not None and translation is not None and translation.texts["prompt"]:
         why = "no known form of this cipher gives the source's row, or the language has no alphabet"
         text = assemble(
-            item.about["style"],
+            style,
             item.texts["prompt"],
             base.texts["prompt"],
             translation.texts["prompt"],
             language,
         )
     if text is None or translation is None:
-        doubts: tuple[Doubt, ...] = (Doubt("missing", "prompt", why),)
         return replace(
             item,
             language=language,
             texts=dict.fromkeys(SUITE.texts, ""),
-            doubts=doubts,
+            doubts=(Doubt("missing", "prompt", why),),
             status="rejected",
         )
+    doubts = translation.doubts
+    if base is not None and instructions(style, item.texts["prompt"], base.texts["prompt"]):
+        doubts += (Doubt("style", "prompt", "the instructions before the cipher are in English"),)
     return replace(
         item,
         language=language,
         texts={"prompt": text},
         translator=translation.translator,
-        doubts=translation.doubts,
-        status=translation.status,
+        doubts=doubts,
+        status=verdict(doubts),
     )
 
 

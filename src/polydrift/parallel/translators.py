@@ -26,9 +26,9 @@ from polydrift.translate.into import (
     Kind,
     LexiconInto,
     NllbInto,
-    Rendering,
     VendorInto,
 )
+from polydrift.translate.replies import Rendering
 
 
 class Only:

@@ -27,7 +27,8 @@ from polydrift.parallel.checks import REJECTING, check_rows, verdict
 from polydrift.parallel.items import Doubt, Form, Item
 from polydrift.parallel.journal import Journal
 from polydrift.translate.interface import Progress, silent
-from polydrift.translate.into import IntoLanguage, Rendering
+from polydrift.translate.into import IntoLanguage
+from polydrift.translate.replies import Rendering
 
 STOP = 10  # failures in a row after which a service is left alone
 ENDINGS = ("made", "refused", "filtered", "empty", "cut-off", "failed", "rejected", "waiting")
@@ -189,7 +190,8 @@ def renderings(
     def tell(done: float, text: str) -> None:
         progress((before + done * len(missing)) / total, text)
 
-    with closing(translator.into(missing, target, tell)) as arriving:
+    asked = translator.into(missing, target, tell)
+    with closing(asked) as arriving:  # type: ignore[type-var]  # a generator, though typed as less
         for index, rendering in arriving:
             text = missing[index]
             found[text] = rendering

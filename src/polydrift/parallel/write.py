@@ -5,9 +5,9 @@
 Each request shows a few seeds, drawn by a seed of its own, and asks for some new pairs as JSON, as
 the paper's authors made Multilingual-Benign-Tune from Dolly (Hawkins et al. 2026, section 3). A
 reply is read strictly: a list of objects with "instruction", "input", "response" and "task". Of a
-list that is cut off, the objects that are whole are taken, and the loss is told; whatever else
-cannot be read is counted, never guessed at. Requests are journaled, so a killed build asks none
-twice. Whether pairs are harmless and new is for `harmless` and `similar` to say.
+list that is cut off or damaged, the objects that are whole are taken, and the loss is told;
+whatever else cannot be read is counted, never guessed at. Requests are journaled, so a killed build
+asks none twice. Whether pairs are harmless and new is for `harmless` and `similar` to say.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ import numpy as np
 from polydrift.engine.interface import Decoding, Progress, silent
 from polydrift.engine.vendor import Vendor
 from polydrift.judges.text import without_thinking
-from polydrift.parallel.ask import Reply, replies
+from polydrift.parallel.ask import Reply, replies, unasked
 from polydrift.parallel.items import Item
 from polydrift.parallel.journal import Journal
 from polydrift.parallel.seeds import written
@@ -49,18 +49,25 @@ Examples of the manner, as JSON:
 Reply with a JSON list of {batch} objects, each {{"task": …, "instruction": …, "input": …,
 "response": …}}, and with nothing else."""
 EXTRA = 2  # times as many requests as would do if every pair could be used
+Going = Callable[[Sequence[str], int], bool]
 _FENCE = re.compile(r"\A\s*```(?:json)?\s*|\s*```\s*\Z")
+
+
+def always(requests: Sequence[str], lacking: int) -> bool:
+    """A `going` that stops nothing."""
+    return True
 
 
 @dataclass
 class Written:
     """items: the pairs. lost: what could not be used, with how often. failed: what came back from
-    requests that will be asked again, in a sentence each with how often.
+    requests that will be asked again, in a sentence each with how often. stopped: `going` ended it.
     """
 
     items: list[Item] = field(default_factory=list)
     lost: Counter[str] = field(default_factory=Counter)
     failed: Counter[str] = field(default_factory=Counter)
+    stopped: bool = False
 
 
 def write_pairs(
@@ -70,12 +77,14 @@ def write_pairs(
     *,
     licence: str,
     seed: int = 0,
+    going: Going = always,
     progress: Progress = silent,
 ) -> Written:
     """`wanted.pairs` new examples, or as many as EXTRA times the requests give.
 
-    licence: what the new pairs are under: that of the seeds they are made from. ModelError: a model
-    that cannot be asked at all.
+    licence: what the new pairs are under: that of the seeds they are made from. going: told the
+    requests that are about to be sent and how many pairs lack; no more is sent once it says False.
+    ModelError: a model that cannot be asked at all.
     """
     engine = Vendor(
         [wanted.vendor],
@@ -94,6 +103,10 @@ def write_pairs(
         lacking = wanted.pairs - len(found.items)
         some = requests[start : start + -(-lacking // wanted.batch)]
         start += len(some)
+        new = unasked(about_of(wanted), decoding, some, journal, "write")
+        if new and not going(new, lacking):
+            found.stopped = True
+            break
         asked = replies(engine, about_of(wanted), decoding, some, journal, "write", progress)
         found.failed += asked.failed
         for reply in asked.texts:
@@ -133,11 +146,13 @@ def _request(seeds: Sequence[Item], wanted: Write, seed: int, number: int) -> st
 def _read(reply: Reply, lost: Counter[str]) -> Iterator[dict[str, str]]:
     """The pairs in a reply; what is wrong with the others is counted."""
     text = _FENCE.sub("", without_thinking(reply.text)).strip()
-    objects = list(_objects(text))
+    objects, whole = _objects(text)
     if reply.finish != "stop":
         lost[f"ended by {reply.finish}"] += 1
     elif not objects:
         lost["no JSON in the reply"] += 1
+    elif not whole:
+        lost["damaged JSON"] += 1
     for one in objects:
         pair = _pair(one)
         if isinstance(pair, str):
@@ -146,19 +161,25 @@ def _read(reply: Reply, lost: Counter[str]) -> Iterator[dict[str, str]]:
             yield pair
 
 
-def _objects(text: str) -> Iterator[Any]:
-    """The JSON objects that are whole, those of a list inside another object too."""
+def _objects(text: str) -> tuple[list[Any], bool]:
+    """The JSON objects that are whole, those of a list inside another object too; and whether all
+    that begin are.
+    """
+    objects: list[Any] = []
+    whole = True
     decode: Callable[[str, int], tuple[Any, int]] = json.JSONDecoder().raw_decode
     at = text.find("{")
     while at >= 0:
         try:
             found, end = decode(text, at)
         except (json.JSONDecodeError, RecursionError):  # cut off, or around such a one
+            whole = False
             at = text.find("{", at + 1)
             continue
         inner = [one for value in found.values() if isinstance(value, list) for one in value]
-        yield from inner or [found]
+        objects += inner or [found]
         at = text.find("{", end)
+    return objects, whole
 
 
 def _pair(found: Any) -> dict[str, str] | str:

@@ -53,9 +53,11 @@ def write(
     if not counts.keys() - {"undecided"}:
         raise DataError(f"{review.path}: nobody has decided anything yet, so nothing was written.")
     if counts["differing"] and unsettled is None:
+        many = counts["differing"] > 1
         raise DataError(
-            f"{review.path}: reviewers differ on {counts['differing']} rows; settle them with "
-            f"`polydrift review settle {review.path}`, or say --unsettled keep or drop."
+            f"{review.path}: reviewers differ on {counts['differing']} row{'s' if many else ''}; "
+            f"settle {'them' if many else 'it'} with `polydrift review settle {review.path} "
+            "--reviewer NAME`, or say --unsettled keep or drop."
         )
     called = {name: name if names else letter for name, letter in letters(review).items()}
     rows = list(_rows(review, decided, called, unsettled))

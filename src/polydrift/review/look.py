@@ -42,7 +42,7 @@ _FROM = (
 DOUBT = "doubt:"
 _ONE = "SELECT {} {} AND {}"
 _LIST = (
-    "SELECT i.place, i.id, coalesce(s.decision, ''), coalesce(s.comment, ''), "
+    "SELECT i.place, i.id, i.language, coalesce(s.decision, ''), coalesce(s.comment, ''), "
     "(SELECT count(*) FROM doubts AS d WHERE d.place = i.place), i.texts "
     "{} ORDER BY i.place LIMIT :page OFFSET :at"
 )
@@ -61,6 +61,7 @@ class Listed(NamedTuple):
 
     place: int
     id: str
+    language: str
     decision: str
     comment: str
     doubts: int
@@ -108,8 +109,8 @@ class Look:
         sql = _LIST.format(self._from())
         found = self.review.read(sql, self._values((max(number, 1) - 1) * PAGE))
         return [
-            Listed(place, name, decision, comment, doubts, next(iter(json.loads(texts).values())))
-            for place, name, decision, comment, doubts, texts in found
+            Listed._make([*columns, next(iter(json.loads(texts).values()))])
+            for *columns, texts in found
         ]
 
     def _one(self, what: str, where: str, at: int) -> int | None:

@@ -64,9 +64,8 @@ def pages(sitting: Sitting, keys: Keys, host: str) -> Guard:
         place: int, filters: Mapping[str, str], status: int = 200, **more: Any
     ) -> Response:
         shown = views.row(sitting, place, draft=more.pop("draft", None), **filters)
-        return draw(
-            "row.html", status, **{"edit": False, "note": "", "comment": None}, **shown, **more
-        )
+        usual = {"edit": False, "note": "", "comment": None}
+        return draw("row.html", status, **(usual | shown | more))
 
     @app.get("/")
     async def first() -> Response:
@@ -175,7 +174,8 @@ class _Drawing:
             lstrip_blocks=True,
         )
         self.environment.globals |= {
-            **{"kappa": views.kappa, "estimate": views.estimate, "query": urlencode},
+            **{"kappa": views.kappa, "estimate": views.estimate, "query": _query},
+            "html_language": views.html_language,
             "field_names": {"input": "context"},
         }
 
@@ -187,10 +187,15 @@ class _Drawing:
         return self("error.html", status, sentence=sentence)
 
 
+def _query(values: Mapping[str, object]) -> str:
+    """The part of an address after its question mark; empty values are left out."""
+    return urlencode({name: value for name, value in values.items() if value})
+
+
 def _to(path: str, filters: Mapping[str, str]) -> Response:
     """A redirect after which going back or reloading repeats nothing."""
-    kept = {name: value for name, value in filters.items() if value}
-    return RedirectResponse(f"{path}?{urlencode(kept)}" if kept else path, 303)
+    query = _query(filters)
+    return RedirectResponse(f"{path}?{query}" if query else path, 303)
 
 
 def _after(place: int, look: Look, filters: Mapping[str, str]) -> Response:

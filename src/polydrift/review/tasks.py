@@ -241,5 +241,9 @@ def _answer(row: Row, found: Mapping[str, str | None], where: str, language: str
             if answer is None
             else mapping.text(row, found["answer"] or "", where, empty=True),
         },
-        about=about | {name: str(row[name]) for name in _OF_A_STUDY if name in row},
+        about=about | {name: _word(row[name]) for name in _OF_A_STUDY if name in row},
     )
+
+
+def _word(value: object) -> str:
+    return "" if value is None else str(value)

@@ -28,9 +28,8 @@ from polydrift.review.tasks import DECISIONS, Entry, optional_texts, texts_of
 from polydrift.stats.agreement import Estimate
 
 HTML_LANGUAGES = {"zh": "zh-Hans"}  # which script a browser takes a font for
-KEYS = {"accepted": "a", "edited": "e", "rejected": "r"}
+_SHARED = 0.25  # of the shorter text, below which two are shown one after the other
 _COMPARED = 4_000_000  # pairs of words, beyond which comparing takes too long for a page
-VERBS = {"accepted": "Accept", "edited": "Edit", "rejected": "Reject"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,27 +73,30 @@ class Opinion(NamedTuple):
 
 
 def marks(before: str, after: str) -> list[tuple[str, str]]:
-    """("same" | "del" | "ins", text) that lead from one text to the other, by words.
-
-    Of Chinese, which has no blanks, by characters.
+    """("same" | "del" | "ins", text) that lead from one text to the other, by words; of Chinese,
+    which has no blanks, by characters. Texts that share little are not mixed up.
     """
     old, new = _pieces(before), _pieces(after)
     if len(old) * len(new) > _COMPARED:
-        return [("del", before), ("ins", after)]
+        return _replaced(before, after)
     found: list[tuple[str, str]] = []
+    shared = 0
     for what, a, b, c, d in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
         if what == "equal":
             found.append(("same", "".join(old[a:b])))
-            continue
-        if a < b:
-            found.append(("del", "".join(old[a:b])))
-        if c < d:
-            found.append(("ins", "".join(new[c:d])))
-    return found
+            shared += sum(len(piece.strip()) for piece in old[a:b])
+        else:
+            found += _replaced("".join(old[a:b]), "".join(new[c:d]))
+    return found if shared >= _SHARED * min(len(before), len(after)) else _replaced(before, after)
+
+
+def _replaced(before: str, after: str) -> list[tuple[str, str]]:
+    return [(what, text) for what, text in (("del", before), ("ins", after)) if text]
 
 
 def _pieces(text: str) -> list[str]:
-    return re.findall(r"[\u3400-\u9fff]|[^\W\u3400-\u9fff]+|\s+|[^\w\s]|.", text)
+    """Words with what clings to them, for a vowel sign of Hindi is nothing to see by itself."""
+    return re.findall(r"[\u3400-\u9fff]|\s+|[^\s\u3400-\u9fff]+", text)
 
 
 def html_language(code: str) -> str:
@@ -124,7 +126,6 @@ def row(
         "place": place,
         "entry": entry,
         "language": LANGUAGES[entry.language],
-        "html_language": html_language(entry.language),
         "fields": fields,
         "further_doubts": [doubt for doubt in entry.doubts if doubt.field not in known],
         "state": state,
@@ -132,7 +133,6 @@ def row(
         "opinions": opinions,
         "previous": look.before(place),
         "next": look.place(after=place),
-        "monolingual": not entry.source and review.kind == "translations",
     }
 
 
@@ -144,8 +144,6 @@ def frame(sitting: Sitting, *, show: str = "all", find: str = "") -> dict[str, A
         "kind": review.kind,
         "form": review.about["form"],
         "decisions": DECISIONS[review.kind],
-        "keys": KEYS,
-        "verbs": VERBS,
         "shows": shows(review, lane),
         "show": show,
         "find": find,

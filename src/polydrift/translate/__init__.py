@@ -21,4 +21,11 @@ nllb.py        NLLB-200 by CTranslate2 or transformers; weights.py fetches and c
 vendor.py      any model that Inspect AI knows
 lexicon.py     a phrasebook, for specimens and tests
 quality.py     chrF beside references, and of round trips
+
+Sets in nine languages are made the other way, out of English, text by text:
+
+into.py        what such a translator is; vendors' models, NLLB, a phrasebook
+replies.py     what a model's reply holds, refusals and cut-off replies told apart
+services.py    Google and DeepL; batches.py: what such services share
+protect.py     what no translation changes: code, links, placeholders; Markdown's structure
 """

@@ -14,7 +14,7 @@ as it is there; and a reason where there is no translation, so that another tran
     VendorInto     any model that Inspect AI knows, one text a request
     NllbInto       NLLB-200, sentence by sentence; lists, line breaks and code stay
     LexiconInto    a phrasebook, for specimens and tests
-    services.py    Google and DeepL
+    services.py    Google and DeepL; batches.py: what such services share
 
 What is wrong with the translation itself (language, length, protected spans) others see to.
 """
@@ -44,6 +44,10 @@ from polydrift.translate.replies import Rendering, read, tag
 Kind = Literal["example", "prompt"]
 
 TARGETS = frozenset(code for code in LANGUAGES if code != "en")
+_VARIETY = {
+    "zh": ", in simplified characters",
+    "pt": " as in Brazil",
+}  # as the sets that come along
 TOGETHER = 32  # texts whose sentences NLLB is given at once
 
 _PURPOSE: dict[Kind, str] = {
@@ -124,7 +128,7 @@ class VendorInto:
             "vendor": model,
             "kind": kind,
             "keep": sorted(keep),
-            "request": digest(REQUEST + _PURPOSE[kind]),
+            "request": digest([REQUEST, _PURPOSE[kind], _VARIETY]),
             "temperature": 0.0,
             "max_new_tokens": max_new_tokens,
             "settings": _plain(settings or {}),
@@ -161,11 +165,10 @@ class VendorInto:
         """What the model is asked for one text."""
         language = known(target)
         kept = [name for name in self._keep if name in text]
-        simplified = ", in simplified characters" if language.script == "Hans" else ""
         return REQUEST.format(
             given=tag("text", text),
             wanted=tag("translation", text),
-            language=f"{language.name} ({language.endonym}){simplified}",
+            language=f"{language.name} ({language.endonym}){_VARIETY.get(target, '')}",
             purpose=_PURPOSE[self._kind],
             keep=f" Do not translate these names: {', '.join(kept)}." if kept else "",
             text=text,
@@ -242,18 +245,21 @@ class NllbInto:
         """See `IntoLanguage.into`; rows come TOGETHER at a time."""
         code = reachable(self, target).code
         for start in range(0, len(texts), TOGETHER):
-            masked = [protect.mask(text, self._keep) for text in texts[start : start + TOGETHER]]
-            some = [(pieces(text, "en"), table) for text, table in masked]
-            made = self._sentences(
-                [(p.text, table) for parts, table in some for p in parts if p.translated], code
-            )
-            done = start + len(some)
+            made = self._batch(texts[start : start + TOGETHER], code)
+            done = start + len(made)
             progress(done / len(texts), f"{done} of {len(texts)} texts")
-            for i, (parts, table) in enumerate(some, start):
-                yield (
-                    i,
-                    _joined(texts[i], parts, lambda s, table=table: made[s, _plainly(s, table)]),
-                )
+            yield from enumerate(made, start)
+
+    def _batch(self, texts: Sequence[str], code: str) -> list[Rendering]:
+        masked = [protect.mask(text, self._keep) for text in texts]
+        some = [(pieces(text, "en"), table) for text, table in masked]
+        made = self._sentences(
+            [(p.text, table) for parts, table in some for p in parts if p.translated], code
+        )
+        return [
+            _joined(text, parts, partial(_found, made, table))
+            for text, (parts, table) in zip(texts, some, strict=True)
+        ]
 
     def _sentences(
         self, sentences: Sequence[tuple[str, Mapping[str, str]]], code: str
@@ -277,6 +283,10 @@ class NllbInto:
         again = list(dict.fromkeys(again))
         bare = self._model.from_english([text for _, text in again], code)
         return found | dict(zip(again, bare, strict=True))
+
+
+def _found(made: Mapping[tuple[str, str], str], table: Mapping[str, str], masked: str) -> str:
+    return made[masked, _plainly(masked, table)]
 
 
 def _plainly(masked: str, table: Mapping[str, str]) -> str:

@@ -17,8 +17,8 @@ r"""Protected spans: what no translation changes, whatever the language. And the
 
 Plain numbers are not here: languages write them in words and with other signs. `lost` looks for
 each span anywhere in the translation, once, for word order is the language's own. Full-width and
-Devanagari digits and letters count as ASCII's; of words, capitals and hyphens do not count, and
-Chinese, Greek and Hindi may spell brands (iPhone) their own way, unless they are to be kept.
+Devanagari digits and letters count as ASCII's; of words, capitals, hyphens and a plural's s do not
+count, and Chinese, Greek and Hindi may spell brands (iPhone) their own way, unless they are kept.
 
 A mask is for translators that damage such spans: it looks like a product's number, which they
 copy. `unmask` says None where one did not come back.
@@ -36,7 +36,7 @@ _FILES = (
     "py|ipynb|txt|md|rst|csv|tsv|jsonl?|pdf|docx?|xlsx?|pptx?|html?|css|js|ts|java|cpp|sh|bat|exe|"
     "zip|tar|gz|jpe?g|png|gif|svg|mp[34]|wav|xml|ya?ml|toml|ini|cfg|log|sql|parquet"
 )
-_DOMAINS = "com|org|net|edu|gov|io|dev|info|eu|uk|de|fr|es|pt|br|dk|gr|ie|in|cn|ph"
+_DOMAINS = "com|org|net|edu|gov|int|info|io|dev|eu|uk|dk|br|gr|ie|cn|ph"
 _URL = r"[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=%]"
 _NAME = r"[A-Za-z_][\w.]*"
 _KINDS = {
@@ -54,11 +54,15 @@ _KINDS = {
     "path": r"(?<![\w/.<:])(?:~|\.{1,2})?/(?:[\w.-]+/)+[\w.-]*\w"
     r"|(?<![\w/.<:])(?:~|\.{1,2})/[\w.-]*\w"
     rf"|\b[A-Z]:\\[\w\\.-]+|(?<![\w.])[\w-][\w.-]{{0,60}}\.(?:{_FILES})\b(?!\.\w)",
-    "version": r"(?<![\w.,])[vV]?\d{1,5}(?:\.\d{1,5}){2,3}(?![\w,]|\.\d)|\b[vV]\d+(?:\.\d+)+\b",
+    "version": r"(?<![\w.,])[vV]?\d{1,5}(?:\.\d{1,5}){2,3}(?!\w|[.,]\d)|\b[vV]\d+(?:\.\d+)+\b",
     "word": r"(?<![\w'’.-])(?:[A-Z]{1,6}-\d{1,4}[A-Za-z]?|[A-Za-z]+\d[A-Za-z0-9]*(?:\.\d+)?"
-    r"|[A-Za-z]*[a-z][A-Z][A-Za-z]*)(?![\w'’]|-\w)",
+    r"|[A-Za-z]*[a-z][A-Z][A-Za-z]*)(?!\w)",
 }
-_SPANS = re.compile("|".join(f"(?P<{kind}>{rule})" for kind, rule in _KINDS.items()), re.DOTALL)
+_SPANS = re.compile(  # of ASCII: Chinese has no blanks around what it takes from elsewhere
+    "|".join(f"(?P<{kind}>{rule})" for kind, rule in _KINDS.items()), re.DOTALL | re.ASCII
+)
+_ALPHABET = r"\u00c0-\u024f\u0370-\u03ff\u1e00-\u1fff"  # letters beyond ASCII that words go on with
+_WITHIN = re.compile(rf"(?<=[{_ALPHABET}])\w|\w(?=[{_ALPHABET}])")
 _HINTS = re.compile(r"[`$\\/@#{%<~.\d]|[a-z][A-Z]")  # what every span has one of
 _TRAILING = ".,;:!?'\")]"
 # such words that are translated all the same: degrees, units, quarters, names of people
@@ -67,7 +71,7 @@ _TRANSLATED = re.compile(
     r"|[QH][1-4]|(?:Mc|Mac|De|Di|Du|La|Le|Van|Von|Fitz)[A-Z][a-z]+)\Z"
 )
 _NOT_LATIN = re.compile(r"[\u0370-\u03ff\u0904-\u0939\u3400-\u9fff]")  # Greek, Devanagari, Han
-_LOOSE = re.compile(r"[\s\u2010-\u2015\u2212_-]+")
+_BETWEEN = r"[\s.\u2010-\u2015\u2212_-]?"  # what may stand between the letters and digits of a word
 
 
 class Span(NamedTuple):
@@ -90,7 +94,7 @@ def spans(text: str, keep: Sequence[str] = ()) -> list[Span]:
 @lru_cache(maxsize=1 << 12)
 def _spans(text: str, keep: tuple[str, ...]) -> tuple[Span, ...]:
     found = list(map(_span, _SPANS.finditer(text))) if _HINTS.search(text) else []
-    found = [span for span in found if span.text and not _translated(span)]
+    found = [span for span in found if span.text and not _ordinary(span, text)]
     names = "|".join(re.escape(name) for name in sorted(filter(None, keep), key=len, reverse=True))
     if names:
         taken = [(span.start, span.end) for span in found]
@@ -115,8 +119,12 @@ def _paired(address: str) -> bool:
     return bool(opening) and opening in address
 
 
-def _translated(span: Span) -> bool:
-    return span.kind == "word" and bool(_TRANSLATED.match(span.text))
+def _ordinary(span: Span, text: str) -> bool:
+    """Whether what looks like a word to protect is a part of one, or is translated all the same."""
+    if span.kind != "word":
+        return False
+    inside = _WITHIN.match(text, span.start) or _WITHIN.match(text, span.end - 1)
+    return bool(inside or _TRANSLATED.match(span.text))
 
 
 def lost(source: str, translation: str, keep: Sequence[str] = ()) -> list[str]:
@@ -124,17 +132,28 @@ def lost(source: str, translation: str, keep: Sequence[str] = ()) -> list[str]:
     wanted = dict.fromkeys((span.text, span.kind) for span in spans(source, keep))
     if not wanted:
         return []
-    exact, loose = _exact(translation), _loose(translation)
+    there = _plain(translation)
     spelt = bool(_NOT_LATIN.search(translation))
     return [
         text
         for text, kind in wanted
-        if not (_loose(text) in loose if kind in ("word", "keep") else _exact(text) in exact)
-        and not (spelt and kind == "word" and text.isalpha())
+        if not (
+            (_word(text).search(there) or (spelt and text.isalpha()))
+            if kind == "word"
+            else _plain(text) in there
+        )
     ]
 
 
-def _exact(text: str) -> str:
+@lru_cache(maxsize=1 << 12)
+def _word(text: str) -> re.Pattern[str]:
+    """What a word is found by: a plural's s, capitals and hyphens apart."""
+    letters = re.findall("[A-Za-z]+|[0-9]+", re.sub(r"(?<=\w{3})s\Z", "", text))
+    before = rf"(?<![A-Za-z{_ALPHABET}])" if len(letters[0]) < 3 else ""
+    return re.compile(before + _BETWEEN.join(letters) + r"(?!\d)", re.IGNORECASE)
+
+
+def _plain(text: str) -> str:
     """A text with the letters and digits of ASCII for full-width and Devanagari ones, and without
     blanks at the ends of lines.
     """
@@ -144,11 +163,6 @@ def _exact(text: str) -> str:
             for sign in unicodedata.normalize("NFKC", text)
         )
     return "\n".join(line.rstrip() for line in text.split("\n"))
-
-
-def _loose(text: str) -> str:
-    """The same in small letters, without blanks, hyphens and underscores."""
-    return _LOOSE.sub("", _exact(text)).casefold()
 
 
 def mask(text: str, keep: Sequence[str] = ()) -> tuple[str, dict[str, str]]:

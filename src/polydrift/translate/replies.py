@@ -12,7 +12,7 @@
     failed     there is no reply; `final` if asking again is of no use
 
 The rules know refusals by their first sentences, so a true translation is now and then taken for
-one (docs/building.md says how often). That costs a request to the next translator.
+one. That costs a request to the next translator.
 """
 
 from __future__ import annotations
