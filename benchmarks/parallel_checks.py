@@ -227,6 +227,8 @@ def by_datasketch(texts: Sequence[str]) -> list[int | None]:
     count, rows = similar.bands(THRESHOLD)
     index = MinHashLSH(num_perm=count * rows, params=(count, rows))
     empty = MinHash(num_perm=count * rows, seed=0, hashfunc=crc32)
+    least = similar.least(THRESHOLD)
+    sketches: dict[int, MinHash] = {}
     forms = [similar.normal(text) for text in texts]
     first: dict[str, int | None] = {"": None}
     found: list[int | None] = []
@@ -236,9 +238,11 @@ def by_datasketch(texts: Sequence[str]) -> list[int | None]:
             runs = similar._runs(form)
             sketch.update_batch([run.encode() for run in runs])
             proposed = sorted(index.query(sketch))
+            proposed = [one for one in proposed if sketch.jaccard(sketches[one]) >= least]
             same = similar._first_alike(runs, proposed, forms, THRESHOLD)
             if same is None:
                 index.insert(number, sketch, check_duplication=False)
+                sketches[number] = sketch
             first[form] = number if same is None else same
             found.append(same)
         else:

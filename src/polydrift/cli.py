@@ -17,6 +17,7 @@ from rich.markup import escape
 from polydrift import __version__
 from polydrift.cli_data import app as data_app
 from polydrift.cli_judge import app as judge_app
+from polydrift.cli_review import app as review_app
 from polydrift.cli_suite import app as suite_app
 from polydrift.errors import PolydriftError, StudyError
 from polydrift.specimens.cli import app as specimens_app
@@ -31,6 +32,7 @@ app = typer.Typer(
 )
 app.add_typer(data_app, name="data")
 app.add_typer(judge_app, name="judge")
+app.add_typer(review_app, name="review")
 app.add_typer(suite_app, name="suite")
 app.add_typer(specimens_app, name="specimens")
 console = Console(soft_wrap=True, highlight=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from functools import partial as partial_of
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -17,6 +18,7 @@ from polydrift.errors import StudyError
 
 if TYPE_CHECKING:
     from polydrift.parallel.build import Built
+    from polydrift.parallel.items import Item
     from polydrift.parallel.spec import Build
 
 app = typer.Typer(no_args_is_help=True, help="Parallel sets to tune on: made, checked, published.")
@@ -44,6 +46,24 @@ def build_examples(file: BuildFile, out: Out = None, dry_run: DryRun = False) ->
 
 
 @app.command()
+def merge(
+    rows: Annotated[Path, typer.Argument(help="rows.jsonl of a build.")],
+    reviews: Annotated[list[Path], typer.Argument(help="What reviews exported, one or more.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The directory to write.")],
+) -> None:
+    """Put the decisions of reviews back into a set."""
+    from polydrift.parallel.outputs import write_set
+    from polydrift.parallel.reviewed import merge as put_back
+
+    merged = put_back(rows, reviews)
+    written = write_set(out, merged.items, merged.form, merged.about)
+    read = ", ".join(f"{number:,} in {code}" for code, number in merged.read.items())
+    console.print(f"reviewed: {read or 'nothing'}; {merged.changed:,} changed", markup=False)
+    _counts(merged.items)
+    console.print(f"written: {', '.join(str(path) for path in written)}", markup=False)
+
+
+@app.command()
 def publish(
     items: Annotated[
         Path, typer.Argument(help="rows.jsonl of a build, or what a review exported.")
@@ -66,8 +86,7 @@ def publish(
 ) -> None:
     """Lay out a Hugging Face dataset, and send it to the hub with your token."""
     from polydrift.parallel import publish as publishing
-    from polydrift.parallel.facts import About, read_about
-    from polydrift.parallel.outputs import ABOUT
+    from polydrift.parallel.facts import ABOUT, About, read_about
     from polydrift.parallel.push import push
 
     beside = items.with_name(ABOUT)
@@ -126,10 +145,15 @@ def _show(built: Built) -> None:
             "dropped: " + ", ".join(f"{number:,} {name}" for name, number in why.most_common()),
             markup=False,
         )
-    counts = Counter((item.language, item.status) for item in built.items)
-    by = Counter((item.language, item.translator) for item in built.items if item.translator)
+    _counts(built.items)
+
+
+def _counts(items: Sequence[Item]) -> None:
+    """A table of the rows of each language by status."""
+    counts = Counter((item.language, item.status) for item in items)
+    by = Counter((item.language, item.translator) for item in items if item.translator)
     table = Table("language", "accepted", "to review", "rejected", "translators", box=None)
-    for code in dict.fromkeys(item.language for item in built.items):
+    for code in dict.fromkeys(item.language for item in items):
         who = ", ".join(f"{name} {by[code, name]:,}" for one, name in by if one == code)
         numbers = (f"{counts[code, status]:,}" for status in ("accepted", "review", "rejected"))
         table.add_row(code, *numbers, who)

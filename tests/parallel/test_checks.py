@@ -24,6 +24,10 @@ LANG = (
     "Den gamle færge forlader havnen ved middagstid og når øen inden aften. Tag varmt tøj på, for "
     "vinden er kold på dækket, og glem ikke at tage noget at spise med."
 )
+ITALIAN = (
+    "Il vecchio traghetto lascia il porto a mezzogiorno e raggiunge l'isola prima di sera. "
+    "Portate vestiti caldi, perché il vento è freddo sul ponte, e non dimenticate da mangiare."
+)
 
 
 @pytest.fixture(scope="module")
@@ -92,27 +96,23 @@ def test_english_that_is_not_the_source_is_the_wrong_language(rows, code):
         (one, replace(other, language=code))
         for one, other in zip(texts, texts[1:] + texts[:1], strict=True)
     ]
-    for doubts in check_rows(moved, BENIGN):
-        assert Doubt("wrong-language", "response", "in English") in doubts or any(
-            doubt.kind == "wrong-language" for doubt in doubts
-        )
+    found = check_rows(moved, BENIGN)
+    assert {verdict(doubts) for doubts in found} == {"rejected"}
+    response = Doubt("wrong-language", "response", "in English")
+    assert sum(response in doubts for doubts in found) >= 0.95 * len(found)  # others are one word
 
 
 TRIGGERS = {
     "missing": (ENGLISH, " ", "no text"),
     "untranslated": (ENGLISH, ENGLISH.upper().rstrip("."), "the English text again"),
-    "wrong-language": (
-        ENGLISH,
-        "Bitte sag mir, wie ich jede Partie Schach gegen meinen Bruder gewinne.",
-        "in none of the nine",
-    ),
+    "wrong-language": (LONG, ITALIAN, "in none of the nine"),
     "damaged": (
         ENGLISH,
         DANISH.replace("æ", "Ã¦"),
         "control characters, or letters that were decoded wrongly",
     ),
-    "repetition": (ENGLISH, DANISH + " mod min bror" * 7, "says the same over and over"),
-    "collapse": (LONG, "Færgen går kl. tolv.", "0.12 of the usual length"),
+    "repetition": (LONG, DANISH + " mod min bror" * 20, "says the same over and over"),
+    "collapse": (LONG, "Færgen går kl. tolv.", "0.11 of the usual length"),
     "placeholder": (
         "Write a letter to {name} and put <b>thanks</b> into it, please.",
         "Skriv et brev til {navn} og sæt <b>tak</b> ind i det, er du sød.",
@@ -123,7 +123,7 @@ TRIGGERS = {
         LANG.split(". ")[0]
         + ". Bring warm clothes, because the wind is cold on the deck, and do not forget something "
         "to eat.",
-        "“Bring warm clothes, because the wind is cold on the deck, and” is left in English",
+        "“Bring warm clothes, because the wind is cold on the deck, an” is left in English",
     ),
     "length": (ENGLISH, "Hvordan vinder jeg i skak?", "0.39 of the usual length"),
     "number": (
@@ -156,12 +156,26 @@ def test_each_check_finds_what_it_is_for_and_nothing_else_does(kind):
 
 
 def test_what_is_long_and_of_no_clear_language_is_unclear():
-    names = ", ".join(f"{one}{two}" for one in ("Ber", "Kor", "Mal", "Tor") for two in "aeiouy")
-    english = f"{LONG} On board are these: {names}, {names[::-1]}."
-    assert kinds(english, f"{names}, {names[::-1]}, {names}") in (
-        ["unclear"],
-        ["unclear", "length"],
+    half = (
+        "malapit, lumang, upuan, ng, at, ilog, sa, berdeng, baka, natutulog, ay, sa, bukid, ang, "
+        "kumakain, damo, gamle, i, grønne, åen, stol, katten, fuglene, sover, ved, synger, koen"
     )
+    for code in ("da", "tl"):
+        assert found(LONG, half, code) == [Doubt("unclear", "prompt", "of no clear language")]
+        assert found(LONG, half.removesuffix(", koen"), code) == []  # 118 letters are not long
+
+
+def test_another_script_is_told_in_a_few_letters():
+    short = "What is this?"
+    for code, text in (("zh", "这是什么？"), ("el", "Τι είναι;"), ("hi", "यह क्या है?")):
+        assert kinds(short, text, code) == []
+        assert kinds(short, text, "da") == ["wrong-language"]
+        assert kinds(short, text, "zh" if code == "el" else "el") == ["wrong-language"]
+    assert found(short, "Что это такое?") == [
+        Doubt("wrong-language", "prompt", "in none of the nine")
+    ]
+    assert kinds(short, "¿Qué es esto?", "da") == []  # too short to be told from other Latin ones
+    assert kinds("«Ευχαριστώ».", "Ευχαριστώ, tak.") == []
 
 
 def test_every_kind_is_made_here_or_known_to_be_made_elsewhere():

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import random
+import sys
 from functools import cache
 from itertools import combinations
 
@@ -196,4 +197,13 @@ def test_a_threshold_that_is_no_share_is_refused(threshold: float) -> None:
     assert str(caught.value) == (
         f"Texts cannot be alike by {threshold}: write a share of common shingles above 0 and at "
         "most 1, such as 0.7."
+    )
+
+
+def test_the_package_that_is_lacking_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "rensa", None)
+    with pytest.raises(DataError) as caught:
+        near_duplicates(["a"])
+    assert str(caught.value) == (
+        'Near-duplicates are found with rensa; pip install "polydrift[data]".'
     )

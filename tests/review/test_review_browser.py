@@ -124,10 +124,10 @@ def opened(chromium, served):
 
 
 def press(page, keys: str, at: str) -> None:
-    """Press keys and wait until the address ends as said."""
-    for key in keys.split():
-        page.keyboard.press(key)
-    page.wait_for_url(f"**{at}")
+    """Press keys and wait until the page is loaded, anew too, whose address ends as said."""
+    with page.expect_navigation(url=f"**{at}"):
+        for key in keys.split():
+            page.keyboard.press(key)
 
 
 def test_accept_reject_undo_and_reload_by_keys_alone(opened, served):
@@ -149,7 +149,7 @@ def test_accept_reject_undo_and_reload_by_keys_alone(opened, served):
     page.keyboard.press("Escape")
     assert page.evaluate("document.activeElement.tagName") == "BODY"
     press(page, "c Control+Enter", "/row/2?show=all")
-    page.locator("#comment", has_text="ये अक्षर हैं").wait_for()
+    assert page.locator("#comment").input_value() == "a r e: ये अक्षर हैं"
     assert review.state(2, "ANNA").comment == "a r e: ये अक्षर हैं"
     assert review.state(2, "ANNA").decision == ""
     page.keyboard.press("?")

@@ -35,7 +35,8 @@ _DAMAGE = re.compile(
     r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ufeff\ufffd\ue000-\uf8ff]"
     r"|[ÃÂ][\u00a0-\u00bf]|â€[™œ“”˜\u009d]"
 )
-_GROUPED = re.compile(r"(?<=\d)[.,\u00a0\u202f' ](?=\d{3}(?!\d))")
+# 330,000 330.000 330 000, and 3,30,000 as India writes it
+_GROUPED = re.compile(r"(?<=\d)[.,\u00a0\u202f' ](?=(?:\d\d,)*\d{3}(?!\d))")
 _NUMBER = re.compile(r"\d+")
 _LOWER_WORD = re.compile(r"\b[a-z]{2,}\b")
 _ROMAN = {

@@ -60,6 +60,7 @@ KINDS = (*sorted(REJECTING), *REVIEWING)
 
 COLLAPSE = 5.0  # times shorter than usual
 TOLD = 24  # letters of an alphabet from which a field is asked for its language
+BY_SCRIPT = ("zh", "el", "hi", OTHER)  # told in shorter fields too, by their script alone
 CLEAR = 120  # letters from which an unclear language is a doubt
 SENTENCE = 30  # letters of an English sentence that may not stand in its translation
 READ = 1_000  # characters of a text that the identifier is given
@@ -96,7 +97,7 @@ def _languages(pairs: Sequence[Pair], form: Form) -> dict[str, str | None]:
     for source, item in pairs:
         for name in form.texts:
             for text in (source.texts[name], item.texts[name]):
-                if weight(text[:READ]) >= TOLD:
+                if not text.isascii() or weight(text[:READ]) >= TOLD:
                     found[_read(text)] = None
     return dict(zip(found, identify_all(list(found)), strict=True))
 
@@ -137,8 +138,11 @@ def _language(pair: Pair, name: str, told: dict[str, str | None]) -> Iterator[Do
     source, item = pair
     english, text = source.texts[name], item.texts[name]
     size = weight(text[:READ])
-    found = told[_read(text)] if size >= TOLD else item.language
-    sure = weight(english[:READ]) < TOLD or told[_read(english)] == SOURCE
+    found = told.get(_read(text))
+    if size < TOLD and found not in BY_SCRIPT:
+        found = item.language
+    other = told.get(_read(english))
+    sure = other == SOURCE or (weight(english[:READ]) < TOLD and other not in BY_SCRIPT)
     if found == OTHER and any(told.get(_read(one)) == item.language for one in item.texts.values()):
         found = None  # short Danish is often good Norwegian
     if found not in (None, item.language) and sure:

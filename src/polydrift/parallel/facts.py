@@ -24,6 +24,7 @@ from polydrift.errors import DataError
 from polydrift.languages import in_order
 from polydrift.parallel.items import BENIGN, STATUSES, Form, Item, Status
 
+ABOUT = "about.json"  # the file in which what rows cannot tell stands beside them
 GROUPS = {"benign": ("task", "length"), "suite": ("kind", "category")}
 
 

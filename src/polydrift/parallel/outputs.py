@@ -28,7 +28,7 @@ from polydrift.disk import write_atomically
 from polydrift.parallel.build import Built
 from polydrift.parallel.card import card
 from polydrift.parallel.checks import KINDS
-from polydrift.parallel.facts import About, Worker, facts_of, published, write_about
+from polydrift.parallel.facts import ABOUT, About, Worker, facts_of, published, write_about
 from polydrift.parallel.items import SOURCE, Form, Item, as_row
 from polydrift.parallel.recipe import recipe_of
 from polydrift.parallel.spec import Build
@@ -36,20 +36,16 @@ from polydrift.parallel.suite import described
 from polydrift.records import digest, file_digest
 
 ROWS, TABLE, ACCEPTED = "rows.jsonl", "rows.parquet", "accepted.jsonl"
-DROPPED, ATTEMPTS, CARD, ABOUT = "dropped.jsonl", "attempts.jsonl", "README.md", "about.json"
+DROPPED, ATTEMPTS, CARD = "dropped.jsonl", "attempts.jsonl", "README.md"
 RECIPE = "recipe.json"
 _MODELS = ("round-trip", "comet")
 
 
 def write_outputs(spec: Build, built: Built, out: Path, command: str) -> list[Path]:
     """Write all files of a build; returns their paths. StoreError if the disk refuses."""
-    form = built.form
-    _lines(out / ROWS, (as_row(item, form) for item in built.items))
-    write_atomically(out / TABLE, parquet(built.items, form))
-    _lines(out / ACCEPTED, (as_row(item, form) for item in published(built.items)))
     _lines(out / DROPPED, map(dataclasses.asdict, built.dropped))
     _lines(out / ATTEMPTS, map(dataclasses.asdict, built.attempts))
-    names = [ROWS, TABLE, ACCEPTED, DROPPED, ATTEMPTS]
+    more = [DROPPED, ATTEMPTS]
     if spec.suite is not None:
         english = [item for item in built.items if item.language == SOURCE]
         found = digest(sorted([item.id, item.texts["prompt"]] for item in english))
@@ -61,15 +57,27 @@ def write_outputs(spec: Build, built: Built, out: Path, command: str) -> list[Pa
             __version__,
         )
         write_atomically(out / RECIPE, _json(recipe))
-        names.append(RECIPE)
-    about = about_of(spec, built, command)
+        more.append(RECIPE)
+    return write_set(out, built.items, built.form, about_of(spec, built, command), more)
+
+
+def write_set(
+    out: Path, items: Sequence[Item], form: Form, about: About, more: Sequence[str] = ()
+) -> list[Path]:
+    """Write a set's rows and its card; returns the paths of all files.
+
+    more: names of further files in `out` that the card lists.
+    """
+    _lines(out / ROWS, (as_row(item, form) for item in items))
+    write_atomically(out / TABLE, parquet(items, form))
+    _lines(out / ACCEPTED, (as_row(item, form) for item in published(items)))
+    names = [ROWS, TABLE, ACCEPTED, *more]
     files = {
         name: {"bytes": (out / name).stat().st_size, "sha256": file_digest(out / name)}
         for name in names
     }
     write_about(out / ABOUT, about)
-    text = card(facts_of(built.items, form, about, files=files))
-    write_atomically(out / CARD, text.encode())
+    write_atomically(out / CARD, card(facts_of(items, form, about, files=files)).encode())
     return [out / name for name in (*names, ABOUT, CARD)]
 
 

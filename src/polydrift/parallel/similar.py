@@ -10,10 +10,10 @@ only proposes pairs; each is counted exactly, so none is dropped by an accident 
 may be missed: 0.4% are, of those just at a threshold of 0.7 (20 bands of 4 hashes), and of those at
 0.8 fewer than one in 30,000 (`chance_found`).
 
-The hashing is rensa's (in Rust, MIT): it estimates as well as datasketch, is many times faster in
-less memory, and brings no other package along, where datasketch needs SciPy
+The hashing is rensa's (in Rust, MIT): it estimates as well as datasketch, is more than twice as
+fast in half the memory, and brings no other package along, where datasketch needs SciPy
 (`python benchmarks/parallel_checks.py` measures both). It is young, and what it hashes may change
-from version to version; nothing depends on that, since sketches are not kept and pairs are counted.
+from version to version; that changes at most which few pairs are missed, since no sketch is kept.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ RUN = 5  # characters of a shingle
 HAN_RUN = 3  # of one that begins with a Chinese character
 MISSED = 0.005  # share of the pairs just at the threshold that may be missed
 HASHES = 128  # at most; as few of them are used as MISSED allows
-CLEAR = 5  # standard errors by which a proposed pair's estimate is too low to be worth a count
+CLEAR = 5  # standard errors: fewer than one true pair in a million is estimated so much too low
 
 _ACCENTS = re.compile(r"[\u0300-\u036f]+")  # of Latin and Greek; signs of other scripts are letters
 _HAN = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
@@ -45,13 +45,16 @@ def near_duplicates(
     no chain of small changes drops a text unlike the one kept for it. Texts without a shingle
     ("Why?", "为何") repeat only what is equal to them; texts without a letter or digit repeat
     nothing. The result depends on texts, threshold and seed alone; texts added at the end change
-    nothing before them. DataError: threshold is not above 0 and at most 1.
+    nothing before them. DataError: threshold is not above 0 and at most 1; rensa is not installed.
     """
-    from rensa import RMinHash, RMinHashLSH
-
     count, rows = bands(threshold)
-    hashes = count * rows
-    least = threshold - CLEAR * (threshold * (1 - threshold) / hashes) ** 0.5
+    try:
+        from rensa import RMinHash, RMinHashLSH
+    except ImportError as error:
+        raise DataError(
+            'Near-duplicates are found with rensa; pip install "polydrift[data]".'
+        ) from error
+    hashes, low = count * rows, least(threshold)
     index, sketches = RMinHashLSH(threshold, hashes, count), dict[int, RMinHash]()
     forms = [normal(text) for text in texts]
     first: dict[str, int | None] = {"": None}
@@ -61,7 +64,7 @@ def near_duplicates(
             sketch = RMinHash(hashes, seed)
             sketch.update(runs := _runs(form))
             proposed = sorted(index.query(sketch)) if runs else []
-            proposed = [one for one in proposed if sketch.jaccard(sketches[one]) >= least]
+            proposed = [one for one in proposed if sketch.jaccard(sketches[one]) >= low]
             same = _first_alike(runs, proposed, forms, threshold) if proposed else None
             if runs and same is None:
                 index.insert(number, sketch)
@@ -132,6 +135,12 @@ def bands(threshold: float) -> tuple[int, int]:
             if (1 - threshold**rows) ** count <= MISSED:
                 return count, rows
     return HASHES, 1
+
+
+def least(threshold: float) -> float:
+    """The estimate from which a proposed pair is worth a count: CLEAR standard errors below."""
+    count, rows = bands(threshold)
+    return threshold - CLEAR * (threshold * (1 - threshold) / (count * rows)) ** 0.5
 
 
 def _first_alike(

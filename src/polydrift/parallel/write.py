@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -161,11 +161,11 @@ def _read(reply: Reply, lost: Counter[str]) -> Iterator[dict[str, str]]:
             yield pair
 
 
-def _objects(text: str) -> tuple[list[Any], bool]:
+def _objects(text: str) -> tuple[list[dict[str, Any]], bool]:
     """The JSON objects that are whole, those of a list inside another object too; and whether all
     that begin are.
     """
-    objects: list[Any] = []
+    objects: list[dict[str, Any]] = []
     whole = True
     decode: Callable[[str, int], tuple[Any, int]] = json.JSONDecoder().raw_decode
     at = text.find("{")
@@ -176,16 +176,15 @@ def _objects(text: str) -> tuple[list[Any], bool]:
             whole = False
             at = text.find("{", at + 1)
             continue
-        inner = [one for value in found.values() if isinstance(value, list) for one in value]
+        lists = [] if "instruction" in found else [v for v in found.values() if isinstance(v, list)]
+        inner = [one for some in lists for one in some if isinstance(one, dict)]
         objects += inner or [found]
         at = text.find("{", end)
     return objects, whole
 
 
-def _pair(found: Any) -> dict[str, str] | str:
+def _pair(found: Mapping[str, Any]) -> dict[str, str] | str:
     """A pair's texts and task; what is wrong with it if it is none."""
-    if not isinstance(found, dict):
-        return "no object"
     texts = {}
     for name in ("instruction", "input", "response"):
         value = found.get(name, "" if name == "input" else None)
