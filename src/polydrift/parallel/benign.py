@@ -215,7 +215,7 @@ def _model(
         shown if found.planned else unasked(about_of(second), decoding, shown, journal, "harmless")
     )
     if new:
-        what = "whether examples are harmless"
+        what = "examples to be looked at"
         spend(asking(second.vendor, what, len(new), sum(map(len, new)), REPLY, second.price))
         if dry:
             return

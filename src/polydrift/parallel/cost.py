@@ -33,7 +33,9 @@ Span = tuple[float, float]
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """What one service is asked. read, written: tokens, (low, high), None where it is not paid by
+    """What one service is asked: so many requests (`what` they are), with so many characters.
+
+    read, written: tokens, (low, high), None where it is not paid by
     tokens; money: (low, high), None without a price.
     """
 
