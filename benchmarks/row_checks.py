@@ -241,7 +241,7 @@ def main() -> None:
         "date": datetime.now(UTC).date().isoformat(),
         "python": platform.python_version(),
         "lingua": version("lingua-language-detector"),
-        "datasketch": version("datasketch"),
+        "rensa": version("rensa"),
         "device": f"{platform.machine()}, {os.cpu_count()} cores",
     }
     OUT.write_text(json.dumps({**about, "tables": tables}, indent=1) + "\n", encoding="utf-8")

@@ -203,12 +203,11 @@ def test_of_two_tabs_the_later_is_refused_and_loses_nothing(opened, served):
     first, second = opened("da", "/row/3"), opened("da", "/row/3?edit=1")
     press(first, "r", "/row/4?show=all")
     second.locator("textarea").nth(1).fill("Skrevet i den anden fane.")
-    second.keyboard.press("Control+Enter")
-    note = second.get_by_role("alert")
-    note.wait_for()
-    assert "changed after this page was loaded" in note.inner_text()
+    press(second, "Control+Enter", "/row/3")
+    assert "changed after this page was loaded" in second.get_by_role("alert").inner_text()
     assert served["da"].review.state(3, "ANNA").decision == "rejected"
     assert second.locator("textarea").nth(1).input_value() == "Skrevet i den anden fane."
+    second.locator("textarea:focus").wait_for()
     press(second, "Control+Enter", "/row/4?show=all")
     assert served["da"].review.state(3, "ANNA").texts["response"] == "Skrevet i den anden fane."
 

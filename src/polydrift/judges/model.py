@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from polydrift.engine.interface import Decoding, Engine, Generated
 from polydrift.errors import ModelError
@@ -26,6 +26,9 @@ from polydrift.judges import rules
 from polydrift.judges.forms import Form, unparsed
 from polydrift.judges.text import clean, letters
 from polydrift.judges.verdicts import Case, Progress, Verdict, silent
+
+if TYPE_CHECKING:
+    from polydrift.engine.vendor import Vendor
 
 
 @dataclass

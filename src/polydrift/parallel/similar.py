@@ -18,6 +18,7 @@ from version to version; that changes at most which few pairs are missed, since 
 
 from __future__ import annotations
 
+import math
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -140,7 +141,7 @@ def bands(threshold: float) -> tuple[int, int]:
 def least(threshold: float) -> float:
     """The estimate from which a proposed pair is worth a count: CLEAR standard errors below."""
     count, rows = bands(threshold)
-    return threshold - CLEAR * (threshold * (1 - threshold) / (count * rows)) ** 0.5
+    return threshold - CLEAR * math.sqrt(threshold * (1 - threshold) / (count * rows))
 
 
 def _first_alike(
