@@ -194,13 +194,12 @@ def asking(vendor: Vendor, name: str = LOCAL, **more: Any) -> dict[str, Any]:
 def understood(request: str) -> Asked:
     """What a request is about."""
     if into := _INTO.search(request):
-        text = re.search(r"<(text[-\d]*)>\n(.*)\n</\1>\Z", request, re.DOTALL)
-        assert text, request
-        return Asked("translate", _CODES[into[1]], text[2])
+        quoted = re.search(r"<(text[-\d]*)>\n(.*)\n</\1>\Z", request, re.DOTALL)
+        assert quoted, request
+        return Asked("translate", _CODES[into[1]], quoted[2])
     if back := _BACK.match(request):
-        text = re.search(r"<sentence>(.*)</sentence>\Z", request, re.DOTALL)
-        assert text, request
-        return Asked("back", f"{_CODES[back[1]]}-en", text[1])
+        text = request.rpartition("\n<sentence>")[2].removesuffix("</sentence>")
+        return Asked("back", f"{_CODES[back[1]]}-en", text)
     if "<example>" in request:
         example = json.loads(request.partition("<example>\n")[2].partition("\n</example>")[0])
         return Asked("harmless", SOURCE, example["instruction"])

@@ -15,6 +15,7 @@ from polydrift.parallel.build import build
 from polydrift.parallel.items import BENIGN, as_row
 from polydrift.parallel.journal import Journal
 from polydrift.parallel.outputs import write_outputs
+from polydrift.parallel.spec import load
 from tests.engine.test_served import loopback  # noqa: F401  # no test may look up another machine
 from tests.parallel.serving import (
     KEY,
@@ -70,6 +71,11 @@ def command(file, out, *more):
     return [sys.executable, "-m", "polydrift", "data", "build", str(file), "-o", str(out), *more]
 
 
+def finished(file, out):
+    spec = load(file)
+    build(spec, out, Heard(), write=lambda built: write_outputs(spec, built, out, "by hand"))
+
+
 def files(out):
     return {name: (out / name).read_bytes() for name in FILES}
 
@@ -112,6 +118,7 @@ def test_a_dry_run_says_what_it_takes_and_sends_nothing(vendor, tmp_path):
     assert heard.said == [f"estimate: {line.sentence()}"]
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [".lock", "work.sqlite"]
     made(spec_of(tmp_path, english(2), asking(vendor), languages=["da"]), tmp_path)
+    spec = spec_of(tmp_path, english(3), asking(vendor), languages=["da", "hi"])
     assert made(spec, tmp_path, dry=True).lines[0].requests == 2 + 6
 
 
@@ -256,7 +263,7 @@ def test_a_killed_build_goes_on_and_ends_as_an_unbroken_one(vendor, tmp_path):
     data = build_data(tmp_path, english(12), asking(vendor), languages=["da", "el"])
     file = build_file(tmp_path / "set.toml", data)
     whole, broken_off = tmp_path / "whole", tmp_path / "broken-off"
-    subprocess.run(command(file, whole), check=True, capture_output=True, timeout=60)
+    finished(file, whole)
     vendor.forget()
     vendor.slow = 0.1
     process = subprocess.Popen(command(file, broken_off), stderr=subprocess.DEVNULL)
@@ -273,7 +280,7 @@ def test_a_killed_build_goes_on_and_ends_as_an_unbroken_one(vendor, tmp_path):
     assert len(before) - 4 - 1 <= kept <= len(before)
     vendor.slow = 0.0
     vendor.forget()
-    subprocess.run(command(file, broken_off), check=True, capture_output=True, timeout=60)
+    finished(file, broken_off)
     after = [(one.language, one.text) for one in vendor.asked]
     assert len(after) == 48 - kept
     assert len(set(before) & set(after)) == len(before) - kept <= 4 + 1

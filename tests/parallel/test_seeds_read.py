@@ -101,7 +101,7 @@ def test_what_is_left_out_is_said(file):
     items, notes = read_seeds(write(file, *rows), "mine")
     assert [item.texts["instruction"] for item in items] == ["Name three trees.", "Name two fish."]
     assert notes == [
-        "mine: left out 1 rows of which the request stands there already.",
+        "mine: left out 1 row of which the request stands there already.",
         "mine: left out 3 rows not in English.",
         "mine: left out 2 rows without an instruction or an answer.",
     ]

@@ -163,6 +163,7 @@ def test_accept_reject_undo_and_reload_by_keys_alone(opened, served):
 def test_text_is_typed_in_hindi_and_greek(opened, served, code, typed):
     page = opened(code, "/row/5")
     press(page, "e", "edit=1")
+    page.locator("textarea:focus").wait_for()
     assert page.evaluate("document.activeElement.name") == "text.instruction"
     assert page.evaluate("document.activeElement.lang") == code
     page.keyboard.press("Control+a")

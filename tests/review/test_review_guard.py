@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from starlette.testclient import TestClient
 
@@ -182,3 +184,28 @@ def test_keys_are_long_and_new_each_time():
     keys = {key for _ in range(3) for key in (lambda k: (k.token, k.cookie, k.csrf))(new_keys())}
     assert len(keys) == 9
     assert min(map(len, keys)) >= 43
+
+
+def test_a_request_that_is_cut_off_changes_nothing(review):
+    sent: list[dict] = []
+
+    async def receive() -> dict:
+        return {"type": "http.disconnect"}
+
+    async def send(message: dict) -> None:
+        sent.append(message)
+
+    headers = {"host": HOST, "cookie": "polydrift_review_8137=the-cookie", **OURS}
+    headers["content-type"] = "application/x-www-form-urlencoded"
+    raw = [(name.encode(), value.encode()) for name, value in headers.items()]
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/row/1",
+        "query_string": b"",
+        "headers": raw,
+    }
+    asyncio.run(pages(Sitting(review, "ANNA"), KEYS, HOST)(scope, receive, send))
+    assert sent[0]["status"] == 400
+    assert b"The request was cut off." in sent[1]["body"]
+    assert not review.actions(1, "ANNA")

@@ -221,3 +221,16 @@ def test_a_beginning_that_was_cut_short_is_begun_again(tmp_path):
         base.execute("PRAGMA journal_mode = WAL")
     base.close()
     assert begin(path, task, "a.jsonl").size() == 2
+
+
+def test_a_full_disk_is_said_and_nothing_is_half_written(tmp_path):
+    review = translations_of(tmp_path)
+    pages = review.read("PRAGMA page_count")[0][0]
+    review.read(f"PRAGMA max_page_count = {pages}")  # SQLite's own way to have no room left
+    long = edited(review, 1, "Langt. " * 20_000)
+    assert said(StoreError, decide, review, 1, "ANNA", "edited", long) == (
+        f"the disk that holds {review.path} is full: nothing was saved; free some space and try "
+        "again."
+    )
+    assert (review.actions(1, "ANNA"), review.state(1, "ANNA")) == ([], State())
+    decide(review, 1, "ANNA", "accepted")

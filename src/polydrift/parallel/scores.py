@@ -141,10 +141,10 @@ def _comet_score(texts: Sequence[tuple[str, str]], model: str, gpus: int) -> lis
         try:
             table = json.loads((folder / "scores.json").read_text(encoding="utf-8"))
             rows = next(iter(table.values()))
-            scores = [float(row["COMET"]) for row in rows]
+            scores = [] if ran.returncode else [float(row["COMET"]) for row in rows]
         except (OSError, ValueError, KeyError, TypeError, AttributeError, StopIteration):
             scores = []
-    if ran.returncode or len(scores) != len(texts):
+    if len(scores) != len(texts):
         said = (ran.stderr or ran.stdout).strip().splitlines()
         raise ModelError(
             f"{COMMAND} gave {len(scores):,} scores by {model} for {len(texts):,} texts "

@@ -87,7 +87,10 @@ def read_seeds(
             )
         places[item.id] = where
         items.append(item)
-    notes = [f"{source}: left out {count:,} rows {why}." for why, count in left.items()]
+    notes = [
+        f"{source}: left out {count:,} row{'s' * (count != 1)} {why}."
+        for why, count in left.items()
+    ]
     if not items:
         raise DataError(f"{path}: no row has an English instruction and an answer.")
     return items, notes
