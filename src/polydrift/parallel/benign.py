@@ -28,10 +28,11 @@ from polydrift.judges.model import vendors
 from polydrift.parallel.ask import replies, unasked
 from polydrift.parallel.balance import balance
 from polydrift.parallel.cost import Line, asking
-from polydrift.parallel.harmless import FORM, Opinion, example_shown, read_opinion, touches_all
+from polydrift.parallel.harmless import touches_all
 from polydrift.parallel.items import SOURCE, Item
 from polydrift.parallel.journal import Journal
 from polydrift.parallel.licences import combined
+from polydrift.parallel.opinion import FORM, Opinion, example_shown, read_opinion
 from polydrift.parallel.seeds import read_seeds
 from polydrift.parallel.similar import near_duplicates
 from polydrift.parallel.spec import Build, Second, Seeds
