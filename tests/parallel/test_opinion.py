@@ -54,7 +54,9 @@ def test_a_model_is_held_to_the_schema_and_asked_greedily():
         verdict = "touches" if "fence" in messages[0].text else "harmless"
         text = json.dumps({"verdict": verdict, "reason": f"it is\n{verdict}"})
         message = ChatMessageAssistant(content=text)
-        return ModelOutput(model="mock", choices=[ChatCompletionChoice(message=message)])
+        return ModelOutput(
+            model="mock", choices=[ChatCompletionChoice(message=message, stop_reason="stop")]
+        )
 
     engine = vendors(["mockllm/model"], FORM, model_args={"custom_outputs": outputs})
     examples = ({"instruction": "Name a fruit."}, {"instruction": "How do I climb a fence?"})

@@ -9,8 +9,8 @@ A tuning set must hold nothing of the kind, else a study cannot say that *harmle
 it finds. Dropping a harmless example costs nothing, keeping the other costs the study: so recall
 comes first. A word of a safety topic is enough, whatever is said about it (an encyclopaedia's
 article on a murder is dropped as well), and there is no score. `MILD` names the kinds that are
-commonly innocent (war in history, wine in a recipe, a sum of taxes): who makes a set may keep those.
-A model may be asked after the rules (opinion.py).
+commonly innocent (war in history, wine in a recipe, a sum of taxes): who makes a set may keep
+those. A model may be asked after the rules (opinion.py).
 
 Words stand in words/LANGUAGE.txt, in a section for each kind:
 
