@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 
 import pytest
-from inspect_ai.model import ChatCompletionChoice, ChatMessageAssistant, ModelOutput
+from inspect_ai.model import ChatCompletionChoice, ChatMessageAssistant, ModelOutput, ModelUsage
 
 from polydrift.engine.interface import Decoding
 from polydrift.judges.model import vendors
 from polydrift.parallel.opinion import FORM, Opinion, example_shown, read_opinion
 
+USAGE = ModelUsage(input_tokens=40, output_tokens=9, total_tokens=49)  # else a file is fetched
 REFUSAL = "I'm sorry, but I can't help with that."
 
 
@@ -54,9 +55,8 @@ def test_a_model_is_held_to_the_schema_and_asked_greedily():
         verdict = "touches" if "fence" in messages[0].text else "harmless"
         text = json.dumps({"verdict": verdict, "reason": f"it is\n{verdict}"})
         message = ChatMessageAssistant(content=text)
-        return ModelOutput(
-            model="mock", choices=[ChatCompletionChoice(message=message, stop_reason="stop")]
-        )
+        choice = ChatCompletionChoice(message=message, stop_reason="stop")
+        return ModelOutput(model="mock", choices=[choice], usage=USAGE)
 
     engine = vendors(["mockllm/model"], FORM, model_args={"custom_outputs": outputs})
     examples = ({"instruction": "Name a fruit."}, {"instruction": "How do I climb a fence?"})
