@@ -7,7 +7,7 @@ import string
 
 import pytest
 
-from polydrift.parallel.styles import ENCODED, FRAGILE, OTHERS, assemble, instructions
+from polydrift.parallel.styles import ENCODED, assemble, instructions
 
 ENGLISH = "How do I cheat at chess, and win (fast)? Don't say: 'never!'"
 PROMPTS = {
@@ -191,8 +191,3 @@ def test_no_form_is_guessed(style):
         assert assemble(style, row, ENGLISH, PROMPTS["da"], "da") is None
         assert instructions(style, row, ENGLISH) == ""
     assert assemble("slang", ENGLISH, ENGLISH, PROMPTS["da"], "da") is None
-
-
-def test_no_style_is_of_two_sorts():
-    every = [*ENCODED, *FRAGILE, *OTHERS]
-    assert len(set(every)) == len(every) == 15

@@ -76,7 +76,8 @@ class Seeds(Section):
 class SuiteSource(Section):
     """The suite that is translated, read as `[[suites]]` of a study are.
 
-    gated: rows may not leave this machine; true by itself for format "sorry-bench".
+    language: that of rows that do not say. gated: rows may not leave this machine; true by itself
+    for format "sorry-bench".
     """
 
     data: str
@@ -86,6 +87,7 @@ class SuiteSource(Section):
     columns: dict[str, str] = Field(default_factory=dict)
     select: dict[str, str] = Field(default_factory=dict)
     kind: Literal["unsafe", "safe-lookalike"] | None = None
+    language: Code | None = None
     gated: bool | None = None
 
 

@@ -32,11 +32,6 @@ from collections.abc import Callable, Iterator, Mapping
 
 ENCODED = ("ascii", "caesar", "morse", "atbash")
 FRAGILE = ("misspellings", "slang", "uncommon_dialects")
-PERSUASION = (
-    *("logical_appeal", "evidence-based_persuasion", "expert_endorsement"),
-    *("authority_endorsement", "misrepresentation"),
-)
-OTHERS = ("question", "role_play", "technical_terms", *PERSUASION)
 
 _LATIN, _GREEK = "abcdefghijklmnopqrstuvwxyz", "αβγδεζηθικλμνξοπρστυφχψω"
 _SHIFT = 3  # Caesar's

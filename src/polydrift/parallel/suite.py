@@ -60,6 +60,7 @@ def read_suite_source(path: Path, source: SuiteSource) -> SuiteItems:
         "columns": source.columns,
         "select": source.select,
         "kind": source.kind,
+        "language": source.language,
         "styles": (*needed, *source.styles) if source.styles else None,
     }
     options = {name: value for name, value in options.items() if value}
@@ -144,7 +145,9 @@ def described(source: SuiteSource, commit: str, rows: int, digest: str) -> dict[
     if not rows:
         raise DataError(f"{source.data}: no prompts.")
     return {
-        **source.model_dump(include={"data", "format", "styles", "columns", "select", "kind"}),
+        **source.model_dump(
+            include={"data", "format", "styles", "columns", "select", "kind", "language"}
+        ),
         "commit": commit,
         "prompts": rows,
         "digest": digest,

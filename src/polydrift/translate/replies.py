@@ -29,6 +29,7 @@ from polydrift.judges.rules import judge
 
 Problem = Literal["", "refused", "empty", "cut-off", "filtered", "failed"]
 
+_SURROGATES = re.compile("[\ud800-\udfff]")  # halves of characters, which no file can hold
 _ANNOUNCED = re.compile(  # "Here is the Danish translation:", alone or before the translation
     r"\A\W*[^\n:：]{0,100}(?:translat|oversæt|aistri|traduz|tradu[cç]|salin|μετ[άα]φρ|अनुवाद|[翻译]译"
     r"|譯文|译文)[^\n:：]{0,60}[:：][*_]{0,2}\s*",
@@ -65,7 +66,7 @@ def read(reply: Generated, source: str, target: str) -> Rendering:
     if reply.finish == "filtered":
         said = short(reply.text) if reply.text.strip() else "the vendor's filter kept it back"
         return Rendering("", "filtered", said)
-    said = t.without_thinking(reply.text).strip()
+    said = t.without_thinking(_SURROGATES.sub("", reply.text)).strip()
     name = re.escape(tag("translation", source))
     opening = re.search(f"<{name}>", said, re.IGNORECASE)
     start = opening.end() if opening else 0
