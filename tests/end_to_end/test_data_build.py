@@ -167,7 +167,7 @@ def test_rows_that_wait_make_the_exit_code_1_and_the_same_command_goes_on(
     out = tmp_path / "set"
     code, said = call("data", "build", file, "-o", out)
     assert code == 1
-    assert f"waiting: da: 1 rows: {LOCAL} fails (HTTP 500" in said
+    assert f"waiting: da: 1 row: {LOCAL} fails (HTTP 500" in said
     assert "Run the same command again to go on; nothing is asked twice." in said
     assert len(read_items(out / "rows.jsonl")[1]) == 5
     vendor.forget()

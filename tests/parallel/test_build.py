@@ -162,7 +162,7 @@ def test_ids_times_languages_are_rows_and_waiting(vendor, other, tmp_path):
     assert [len(ids(first, code)) for code in ("en", "da", "el")] == [6, 4, 5]
     second = made(spec, tmp_path)
     assert [len(ids(second, code)) for code in ("en", "da", "el")] == [6, 5, 5]
-    assert second.waiting == [why.replace("2 rows", "1 rows") for why in first.waiting]
+    assert second.waiting == [why.replace("2 rows", "1 row") for why in first.waiting]
     vendor.faults.pop(texts[1])
     vendor.forget()
     other.forget()

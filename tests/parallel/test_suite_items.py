@@ -244,6 +244,7 @@ def test_where_a_suite_comes_from_is_described():
         "columns": {},
         "select": {},
         "kind": None,
+        "language": None,
         "commit": "5f3a",
         "prompts": 2,
         "digest": "91c0",

@@ -117,22 +117,24 @@ def _latin(texts: Sequence[str]) -> list[str | None]:
     if not texts:
         return []
     six, wide = _detectors()
-    long = [text for text in texts if len(_SCRIPTS["latin"].findall(text)) >= LONG]
-    halves = [half for text in long for half in (text[: len(text) // 2], text[len(text) // 2 :])]
-    strange = [
-        best.value >= SURE and best.language.name in _NEIGHBOURS
-        for best in _likeliest(wide, halves)
-    ]
-    others = {
-        t for t, one, two in zip(long, strange[::2], strange[1::2], strict=True) if one and two
-    }
-    ours = [text for text in texts if text not in others]
+    others = [text for text in texts if len(_SCRIPTS["latin"].findall(text)) >= LONG]
+    for half in (0, 1):  # few are strange in their first half, so few second ones are read
+        halves = [
+            text[: len(text) // 2] if half == 0 else text[len(text) // 2 :] for text in others
+        ]
+        others = [
+            text
+            for text, best in zip(others, _likeliest(wide, halves), strict=True)
+            if best.value >= SURE and best.language.name in _NEIGHBOURS
+        ]
+    strange = set(others)
+    ours = [text for text in texts if text not in strange]
     code = {name: code for code, name in _LATIN.items()}
     known = {
         text: code[best.language.name] if best.value >= FLOOR else None
         for text, best in zip(ours, _likeliest(six, ours), strict=True)
     }
-    return [OTHER if text in others else known[text] for text in texts]
+    return [OTHER if text in strange else known[text] for text in texts]
 
 
 def _likeliest(detector: LanguageDetector, texts: Sequence[str]) -> list[ConfidenceValue]:

@@ -212,7 +212,10 @@ class _Maker:
             progress=tell,
         )
         built.attempts += made.attempts
-        built.waiting += [f"{code}: {number:,} rows: {why}" for why, number in made.waiting.items()]
+        built.waiting += [
+            f"{code}: {number:,} row{'s' * (number != 1)}: {why}"
+            for why, number in made.waiting.items()
+        ]
         rows = made.items
         if suite:
             waiting = {item.id for item in items} - {item.id for item in rows}

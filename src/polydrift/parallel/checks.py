@@ -36,6 +36,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 
 from polydrift.data import suite_texts as texts
 from polydrift.judges import text as t
@@ -92,18 +93,15 @@ def verdict(doubts: Sequence[Doubt]) -> Status:
 
 
 def _languages(pairs: Sequence[Pair], form: Form) -> dict[str, str | None]:
-    """The language of every text that is long enough to have one, English sides included."""
-    found: dict[str, None] = {}
-    for source, item in pairs:
-        for name in form.texts:
-            for text in (source.texts[name], item.texts[name]):
-                if not text.isascii() or weight(text[:READ]) >= TOLD:
-                    found[_read(text)] = None
-    return dict(zip(found, identify_all(list(found)), strict=True))
-
-
-def _read(text: str) -> str:
-    return t.clean(text[:READ])
+    """The language of every text, English sides included: None if unclear, "" if too short to tell,
+    which short texts in a script of one language are not.
+    """
+    every = dict.fromkeys(one.texts[name] for pair in pairs for one in pair for name in form.texts)
+    found = identify_all([t.clean(text[:READ]) for text in every])
+    return {
+        text: "" if code not in BY_SCRIPT and weight(text[:READ]) < TOLD else code
+        for text, code in zip(every, found, strict=True)
+    }
 
 
 def _field(
@@ -137,19 +135,14 @@ def _language(pair: Pair, name: str, told: dict[str, str | None]) -> Iterator[Do
     """Another language than asked; a sentence left in English."""
     source, item = pair
     english, text = source.texts[name], item.texts[name]
-    size = weight(text[:READ])
-    found = told.get(_read(text))
-    if size < TOLD and found not in BY_SCRIPT:
-        found = item.language
-    other = told.get(_read(english))
-    sure = other == SOURCE or (weight(english[:READ]) < TOLD and other not in BY_SCRIPT)
-    if found == OTHER and any(told.get(_read(one)) == item.language for one in item.texts.values()):
+    found, sure = told[text], told[english] in (SOURCE, "")
+    if found == OTHER and any(told[one] == item.language for one in item.texts.values()):
         found = None  # short Danish is often good Norwegian
-    if found not in (None, item.language) and sure:
+    if found not in (None, "", item.language) and sure:
         said = "none of the nine" if found == OTHER else LANGUAGES[str(found)].name
         yield Doubt("wrong-language", name, f"in {said}")
         return
-    if found is None and size >= CLEAR and sure:
+    if found is None and sure and weight(text[:READ]) >= CLEAR:
         yield Doubt("unclear", name, "of no clear language")
     if sure and (left := _left(english, text)):
         yield Doubt("partly-english", name, f"“{left[:60]}” is left in English")
@@ -157,14 +150,19 @@ def _language(pair: Pair, name: str, told: dict[str, str | None]) -> Iterator[Do
 
 def _left(english: str, text: str) -> str:
     """The first English sentence that stands in a translation word for word, "" if none does."""
-    prose = _CODE.sub(" ", english)
-    if len(prose) < SENTENCE:
-        return ""
-    for line in prose.split("\n"):
-        for sentence in split(line, SOURCE) if len(line) >= SENTENCE else ():
-            if len(sentence) >= SENTENCE and sentence in text and texts.translatable(sentence):
-                return sentence
-    return ""
+    return next((sentence for sentence in _sentences(english) if sentence in text), "")
+
+
+@lru_cache(maxsize=64)
+def _sentences(english: str) -> tuple[str, ...]:
+    """The sentences of an English text that no translation leaves as they are."""
+    return tuple(
+        sentence
+        for line in _CODE.sub(" ", english).split("\n")
+        if len(line) >= SENTENCE
+        for sentence in split(line, SOURCE)
+        if len(sentence) >= SENTENCE and texts.translatable(sentence)
+    )
 
 
 def _length(english: str, text: str, name: str, language: str) -> Iterator[Doubt]:
