@@ -221,7 +221,7 @@ def test_a_dry_run_sends_nothing_and_reckons_with_stand_ins(tmp_path, journal, v
     assert (len(found.items), found.waiting) == (8, [])
     assert [(line.what, line.requests) for line in lines] == [
         ("for 10 new pairs", 3),
-        ("whether examples are harmless", 10),
+        ("examples to be looked at", 10),
     ]
     assert 0 < lines[0].money[0] < lines[0].money[1] < 0.1
 

@@ -19,7 +19,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from polydrift.engine.interface import Decoding
 from polydrift.judges import text as t
@@ -35,7 +34,7 @@ from polydrift.parallel.licences import combined
 from polydrift.parallel.opinion import FORM, Opinion, example_shown, read_opinion
 from polydrift.parallel.seeds import read_seeds
 from polydrift.parallel.similar import near_duplicates
-from polydrift.parallel.spec import Build, Second, Seeds
+from polydrift.parallel.spec import Balance, Build, Second, Seeds
 from polydrift.parallel.write import about_of, write_pairs
 from polydrift.translate.interface import Progress, silent
 
@@ -108,7 +107,7 @@ def gather(
     if build.harmless.model is not None:
         _model(found, build.harmless.model, journal, spend, dry, progress)
     if build.balance is not None:
-        _balance(found, build)
+        _balance(found, build.balance, build.seed)
     return found
 
 
@@ -237,16 +236,15 @@ def _unread(finish: str) -> Opinion:
     return Opinion("unsure", f"the reply was ended by {finish}")
 
 
-def _balance(found: Gathered, build: Build) -> None:
+def _balance(found: Gathered, wanted: Balance, seed: int) -> None:
     """Keep so many, spread over tasks and lengths."""
-    wanted: Any = build.balance
     cells = [(one.about["task"], one.about["length"]) for one in found.items]
     if wanted.tasks:
         left_out = [None if task in wanted.tasks else ("task", task) for task, _ in cells]
         _keep(found, "balance", left_out)
         cells = [(one.about["task"], one.about["length"]) for one in found.items]
     ids = [one.id for one in found.items]
-    chosen = set(balance(cells, wanted.examples, ids=ids, seed=build.seed))
+    chosen = set(balance(cells, wanted.examples, ids=ids, seed=seed))
     if len(found.items) < wanted.examples:
         found.notes.append(
             f"{len(found.items):,} examples are left where {wanted.examples:,} were wanted."

@@ -11,8 +11,9 @@ all rows have been through (`outputs.py`); rows that wait are missing from them,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,7 +21,7 @@ from polydrift.data import hub_data
 from polydrift.disk import exclusively
 from polydrift.errors import ModelError, StudyError
 from polydrift.parallel.benign import Dropped, gather
-from polydrift.parallel.checks import check_rows, verdict
+from polydrift.parallel.checks import Pair, check_rows, verdict
 from polydrift.parallel.cost import Line, total, translating
 from polydrift.parallel.items import BENIGN, SUITE, Form, Item
 from polydrift.parallel.journal import Journal
@@ -30,6 +31,7 @@ from polydrift.parallel.suite import SuiteItems, finish, read_suite_source
 from polydrift.parallel.translators import opened, way_back
 from polydrift.parallel.turn import Attempt, turn
 from polydrift.references import locate
+from polydrift.translate.interface import Translator
 from polydrift.translate.into import IntoLanguage
 
 JOURNAL = "work.sqlite"
@@ -151,6 +153,7 @@ class _Maker:
         if not reference.startswith(hub_data.PREFIX):
             return locate(reference, self._spec.folder)
         self._built.commit = hub_data.dataset_commit(reference)
+        self._built.notes.append(f"{reference} at commit {self._built.commit}.")
         return hub_data.dataset_file(reference, self._built.commit)
 
     def _able(self, code: str, suite: SuiteItems | None) -> bool:
@@ -239,36 +242,9 @@ class _Maker:
         """The rows with what models say of them; rejected ones are not asked about."""
         places = [n for n, row in enumerate(rows) if row.status != "rejected"]
         pairs = [(english[rows[n].id], rows[n]) for n in places]
-        checks, form = self._spec.checks, self._built.form
-        found: list[tuple[str, Any]] = []
-        if checks.round_trip is not None and pairs:
-            back, identity = way_back(self._spec)
-            found.append(
-                (
-                    "round-trip",
-                    lambda: round_trip(
-                        pairs,
-                        form,
-                        back,
-                        identity,
-                        self._journal,
-                        below=checks.round_trip_below,
-                        progress=lambda done, text: self._board.update(code, 0.9 + done / 10, text),
-                    ),
-                )
-            )
-        if checks.comet is not None and pairs:
-            here = locate(checks.comet, self._spec.folder)
-            model = str(here.absolute()) if here.is_file() else checks.comet
-            found.append(
-                (
-                    "comet",
-                    lambda: comet(pairs, form, model, self._journal, below=checks.comet_below),
-                )
-            )
-        for name, score in found:
+        for name, score in self._scores(code, pairs) if pairs else ():
             try:
-                doubts: Doubts = score()
+                doubts = score()
             except ModelError as error:
                 self._built.not_run[f"{name} ({code})"] = str(error)
                 self._built.waiting.append(f"{code}: the check {name} did not run: {error}")
@@ -277,3 +253,35 @@ class _Maker:
                 every = (*rows[number].doubts, *more)
                 rows[number] = replace(rows[number], doubts=every, status=verdict(every))
         return rows
+
+    def _scores(
+        self, code: str, pairs: Sequence[Pair]
+    ) -> Iterator[tuple[str, Callable[[], Doubts]]]:
+        """The checks by models that were asked for."""
+        checks, form = self._spec.checks, self._built.form
+        if checks.round_trip is not None:
+            back, identity = self._back
+            yield (
+                "round-trip",
+                lambda: round_trip(
+                    pairs,
+                    form,
+                    back,
+                    identity,
+                    self._journal,
+                    below=checks.round_trip_below,
+                    progress=lambda done, text: self._board.update(code, 0.9 + done / 10, text),
+                ),
+            )
+        if checks.comet is not None:
+            here = locate(checks.comet, self._spec.folder)
+            model = str(here.absolute()) if here.is_file() else checks.comet
+            yield (
+                "comet",
+                lambda: comet(pairs, form, model, self._journal, below=checks.comet_below),
+            )
+
+    @cached_property
+    def _back(self) -> tuple[Translator, dict[str, Any]]:
+        """Who puts translations back into English, loaded once for all languages."""
+        return way_back(self._spec)
