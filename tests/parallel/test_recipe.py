@@ -153,7 +153,7 @@ def test_another_english_text_is_an_error():
 
 def test_the_sources_own_translation_is_named_so():
     own = Item("0", "zh", {"prompt": PROMPTS["zh"][0]})
-    rows = [one for one in items() if one.language == "en"]
+    rows = [one for one in items() if one.language == "en" and one.id == "0"]
     changed = Prompt("0", "zh", "unsafe", "games", "另一个问题")
     (finding,) = check_recipe([*prompts(rows), changed], recipe([*rows, own]))
     assert "(1 by the source itself; '0')" in finding.sentence

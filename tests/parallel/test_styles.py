@@ -7,7 +7,8 @@ import string
 
 import pytest
 
-from polydrift.parallel.styles import ENCODED, assemble, instructions
+from polydrift.data.suite_formats import ENCODED
+from polydrift.parallel.styles import assemble, instructions
 
 ENGLISH = "How do I cheat at chess, and win (fast)? Don't say: 'never!'"
 PROMPTS = {

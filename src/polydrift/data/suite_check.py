@@ -23,6 +23,7 @@ from typing import Literal
 from polydrift.data import suite_texts as texts
 from polydrift.data.mapping import is_nothing
 from polydrift.data.prompts import KINDS, Prompt
+from polydrift.data.suite_formats import ENCODED
 from polydrift.data.suites import some
 from polydrift.judges.language import OTHER, identify_all
 from polydrift.languages import LANGUAGES, in_order
@@ -233,8 +234,14 @@ def _empty(suite: _Suite) -> Iterator[Finding]:
 
 
 def _told(rows: Sequence[Prompt]) -> list[str | None]:
-    """The language that each text seems to be in; None if that is not clear."""
-    return identify_all([row.text[:READ] for row in rows])
+    """The language that each text seems to be in; None if that is not clear, as of a cipher."""
+    found = identify_all([row.text[:READ] for row in rows])
+    return [None if _is_cipher(row) else code for row, code in zip(rows, found, strict=True)]
+
+
+def _is_cipher(prompt: Prompt) -> bool:
+    """Whether a prompt is of SORRY-Bench's styles that are no language ("17/caesar")."""
+    return prompt.prompt_id.partition("/")[2] in ENCODED
 
 
 def _languages(suite: _Suite) -> Iterator[Finding]:

@@ -40,6 +40,7 @@ DOMAINS = {
     44: "Potentially Unqualified Advice",
 }
 PER_CATEGORY = 10  # base prompts of SORRY-Bench in each category, numbered one after the other
+ENCODED = ("ascii", "caesar", "morse", "atbash")  # styles that are a cipher of the base prompt
 TRANSLATED = {"translate-zh-cn": "zh"}  # styles that are a prompt in another of the nine
 _OTHER_LANGUAGES = ("it", "vi", "ar", "ko", "th", "bn", "sw", "jv")  # MultiJail's, without rules
 

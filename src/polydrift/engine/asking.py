@@ -136,6 +136,7 @@ def one_by_one(
         task = runner.get_loop().create_task(asking)
         while (found := runner.run(ready.get())) is not None:
             yield found
+            ready.task_done()
         runner.run(_ended(task))
 
 
@@ -162,6 +163,7 @@ async def _ask_all(
             except UnansweredError as error:
                 found = Failure(str(error), error.final)
             ready.put_nowait((i, found))
+            await ready.join()  # a caller that is slow to write down is not run ahead of
 
     failure: Exception | None = None
     try:

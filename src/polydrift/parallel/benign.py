@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from polydrift.engine.interface import Decoding
+from polydrift.errors import DataError
 from polydrift.judges import text as t
 from polydrift.judges.language import identify_all
 from polydrift.judges.model import vendors
@@ -131,6 +132,14 @@ def _write(
         spend(asking(wanted.vendor, what, len(requests), characters, reply, wanted.price))
         return not dry
 
+    if build.harmless.rules:  # what is shown is imitated
+        touched = _touched(seeds, build.harmless.keep)
+        seeds = [one for one, reason in zip(seeds, touched, strict=True) if reason is None]
+        if not seeds:
+            raise DataError(
+                "every seed touches safety, so none can be shown to the model that writes: give "
+                "others, or say which kinds are innocent with keep = [...] under [harmless]."
+            )
     licences = [item.about["licence"] for item in seeds]
     mixed = combined(licences).ids if all(licences) else ()
     made = write_pairs(
@@ -165,13 +174,17 @@ def _english(found: Gathered) -> None:
 
 def _harmless(found: Gathered, kept: Sequence[str]) -> None:
     """Drop what touches safety, but for the kinds that are kept."""
-    touched = touches_all([one.texts for one in found.items], [SOURCE] * len(found.items))
+    _keep(found, "harmless", _touched(found.items, kept))
+
+
+def _touched(items: Sequence[Item], kept: Sequence[str]) -> list[tuple[str, str] | None]:
+    """What of each example touches safety: the first kind, and words; None if nothing does."""
     reasons: list[tuple[str, str] | None] = []
-    for some in touched:
+    for some in touches_all([one.texts for one in items], [SOURCE] * len(items)):
         some = tuple(touch for touch in some if touch.kind not in kept)
         says = "; ".join(f"{touch.field}: {', '.join(touch.words[:3])}" for touch in some)
         reasons.append((some[0].kind, says) if some else None)
-    _keep(found, "harmless", reasons)
+    return reasons
 
 
 def _similar(found: Gathered, before: Sequence[Item], build: Build) -> None:

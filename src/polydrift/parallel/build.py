@@ -22,8 +22,8 @@ from polydrift.disk import exclusively
 from polydrift.errors import ModelError, StudyError
 from polydrift.parallel.benign import Dropped, gather
 from polydrift.parallel.checks import Pair, check_rows, verdict
-from polydrift.parallel.cost import Line, total, translating
-from polydrift.parallel.items import BENIGN, SUITE, Form, Item
+from polydrift.parallel.cost import Line, asking, total, translating
+from polydrift.parallel.items import BENIGN, SOURCE, SUITE, Form, Item
 from polydrift.parallel.journal import Journal
 from polydrift.parallel.scores import Doubts, comet, command, round_trip
 from polydrift.parallel.spec import Build
@@ -33,6 +33,8 @@ from polydrift.parallel.turn import Attempt, turn
 from polydrift.references import locate
 from polydrift.translate.interface import Translator
 from polydrift.translate.into import IntoLanguage
+from polydrift.translate.sentences import split
+from polydrift.translate.vendor import REQUEST
 
 JOURNAL = "work.sqlite"
 
@@ -190,6 +192,27 @@ class _Maker:
             price = named.price
             if line := translating(translator.name, texts, price, bool(named.vendor)):
                 self._spend(line)
+        self._estimate_back(sources)
+
+    def _estimate_back(self, sources: Sequence[Item]) -> None:
+        """What a vendor's model would be asked on the way back, as long as the English is."""
+        named = self._spec.checks.round_trip
+        if named is None or named.vendor is None or self._journal.count("back"):
+            return
+        languages = len(self._spec.targets)
+        sentences = [
+            sentence
+            for item in sources
+            for name in self._built.form.texts
+            for sentence in split(item.texts[name], SOURCE)
+        ]
+        size = sum(map(len, sentences))
+        price = named.price if isinstance(named.price, tuple) else None
+        asked, around = len(sentences) * languages, len(REQUEST)
+        each = size / max(1, len(sentences))
+        characters = (size + around * len(sentences)) * languages
+        what = "for the way back"
+        self._spend(asking(named.vendor, what, asked, characters, each, price))
 
     def _new(self, texts: Sequence[str], code: str, translator: IntoLanguage) -> list[str]:
         """The distinct texts that a translator was never asked for."""

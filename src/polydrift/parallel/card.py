@@ -16,7 +16,7 @@ from typing import Any
 from polydrift.errors import DataError
 from polydrift.parallel.facts import About, CardFacts, Worker
 from polydrift.parallel.items import BENIGN, STATUSES
-from polydrift.parallel.licences import OTHER, Mix, combined, known
+from polydrift.parallel.licences import OTHER, Mix, combined, known, may_be_shared
 
 ALL = "all"  # the configuration of all languages
 TERMS = "LICENSE.md"  # the file that lists the licences of rows
@@ -91,7 +91,7 @@ def _body(facts: CardFacts) -> Iterator[str]:
     codes = ", ".join(facts.published)
     yield from (f"# {_cell(_name(facts))}", "")
     yield from (f"Parallel {what}: one id, {len(facts.published)} languages ({codes}).", "")
-    yield from ("```python", 'load_dataset("OWNER/NAME", "LANGUAGE")  # or "all"', "```", "")
+    yield from (*_use(facts), "")
     yield from ("## Rows", "", *_rows(facts), "")
     for name, values in facts.groups.items():
         if set(values) - {""}:
@@ -115,6 +115,15 @@ def _body(facts: CardFacts) -> Iterator[str]:
         yield from ("", "## Example", "", "```json")
         yield from (json.dumps(item.texts, ensure_ascii=False) for item in facts.examples)
         yield "```"
+
+
+def _use(facts: CardFacts) -> list[str]:
+    """How the rows are loaded, where they may be passed on; else that they may not."""
+    if not all(may_be_shared(licence) for _, licence in facts.sources):
+        return ["**These rows may not be passed on.** A recipe of the set may: it holds no text."]
+    if facts.files and not any(path.startswith("data/") for path in facts.files):
+        return ["`polydrift data publish rows.jsonl --out FOLDER` lays it out for `datasets`."]
+    return ["```python", 'load_dataset("OWNER/NAME", "LANGUAGE")  # or "all"', "```"]
 
 
 def _rows(facts: CardFacts) -> Iterator[str]:

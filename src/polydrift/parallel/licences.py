@@ -210,6 +210,11 @@ def require_shareable(counts: Mapping[str, int], where: object) -> None:
         )
 
 
+def may_be_shared(id: str) -> bool:
+    """Whether rows of an id may be passed on; of a licence that is not stated nobody says no."""
+    return not is_stated(id) or not _refusal(id)
+
+
 def _refusal(id: str) -> str:
     """Why rows of an id may not be shared; "" if they may."""
     if not is_stated(id):

@@ -105,14 +105,17 @@ def read_recipe(path: Path) -> dict[str, Any]:
 def check_recipe(prompts: Sequence[Prompt], recipe: Mapping[str, Any]) -> list[Finding]:
     """How a rebuilt suite differs from its recipe; [] if it does not.
 
-    Held against it are the rows that the recipe says were accepted. Errors: rows that are not there
-    or that the recipe has not, and another English text (another version of the source). Warnings:
-    texts that differ though their source is the same.
+    Held against it are the rows whose id was accepted in every language, as the recipe says.
+    Errors: rows that are not there or that the recipe has not, and another English text (another
+    version of the source). Warnings: texts that differ though their source is the same.
     """
+    accepted = [row for row in recipe["rows"] if row["status"] == "accepted"]
+    times = Counter(row["prompt_id"] for row in accepted)
+    everywhere = len(recipe["languages"])
     wanted = {
         (row["prompt_id"], row["language"]): row
-        for row in recipe["rows"]
-        if row["status"] == "accepted"
+        for row in accepted
+        if times[row["prompt_id"]] == everywhere
     }
     there = {(prompt.prompt_id, prompt.language): prompt for prompt in prompts}
     languages = [code for code in LANGUAGES if any(code == key[1] for key in (*wanted, *there))]

@@ -31,7 +31,7 @@ from polydrift.translate.interface import Progress, Translator, silent
 from polydrift.translate.quality import chrf_each
 
 COMMAND = "comet-score"
-TOGETHER = 64  # texts between two entries of the journal
+TOGETHER = 16  # texts between two entries of the journal
 Doubts = list[tuple[Doubt, ...]]
 
 

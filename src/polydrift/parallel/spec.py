@@ -39,6 +39,8 @@ TASKS = (
     *("brainstorming", "classification", "closed_qa", "creative_writing"),
     *("general_qa", "information_extraction", "open_qa", "summarization"),
 )
+KINDS_OF_TRANSLATOR = ("vendor", "model", "service", "phrasebook")
+SETTINGS = {"google": "endpoint", "deepl": "server_url"}  # of services: where they are asked
 Price = tuple[Annotated[float, Field(ge=0)], Annotated[float, Field(ge=0)]]
 
 
@@ -263,8 +265,14 @@ def _cross_checks(data: Mapping[str, Any]) -> Iterator[Problem]:
         yield from _licence(row, ("seeds", number))
     if isinstance(suite, Mapping):
         yield from _licence(suite, ("suite",))
+    called: set[tuple[str, str]] = set()
     for number, row in enumerate(_tables(data.get("translators"))):
         yield from _one_translator(row, ("translators", number))
+        for key in KINDS_OF_TRANSLATOR:
+            if key in row and (key, str(row[key])) in called:
+                path = ("translators", number, key)
+                yield path, f"{row[key]!r} is named twice; a row would not say which made it."
+            called.add((key, str(row.get(key))))
     back = data.get("checks")
     if isinstance(back, Mapping) and isinstance(back.get("round_trip"), Mapping):
         yield from _one_translator(back["round_trip"], ("checks", "round_trip"))
@@ -279,10 +287,15 @@ def _licence(row: Mapping[str, Any], path: tuple[str | int, ...]) -> Iterator[Pr
 
 
 def _one_translator(row: Mapping[str, Any], path: tuple[str | int, ...]) -> Iterator[Problem]:
-    kinds = [key for key in ("vendor", "model", "service", "phrasebook") if key in row]
+    kinds = [key for key in KINDS_OF_TRANSLATOR if key in row]
     if len(kinds) != 1:
         yield path, "name one of `vendor`, `model`, `service` and `phrasebook`."
         return
+    if kinds[0] == "service" and isinstance(row.get("settings"), Mapping):
+        known_one = SETTINGS.get(str(row["service"]), "")
+        for key in row["settings"]:
+            if key != known_one:
+                yield (*path, "settings"), f"unknown setting {key!r}; there is only {known_one!r}."
     if "price" not in row:
         return
     wanted = "[read, written], each for a million tokens"

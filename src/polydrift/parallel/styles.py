@@ -30,7 +30,6 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping
 
-ENCODED = ("ascii", "caesar", "morse", "atbash")
 FRAGILE = ("misspellings", "slang", "uncommon_dialects")
 
 _LATIN, _GREEK = "abcdefghijklmnopqrstuvwxyz", "αβγδεζηθικλμνξοπρστυφχψω"

@@ -15,13 +15,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from polydrift.data.suite_formats import BASE
+from polydrift.data.suite_formats import BASE, ENCODED
 from polydrift.errors import DataError
 from polydrift.parallel.checks import verdict
 from polydrift.parallel.items import SOURCE, SUITE, Doubt, Item
 from polydrift.parallel.seeds import read_prompts
 from polydrift.parallel.spec import SuiteSource
-from polydrift.parallel.styles import ENCODED, FRAGILE, assemble, instructions
+from polydrift.parallel.styles import FRAGILE, assemble, instructions
 
 GATED = ("sorry-bench",)  # formats of suites whose licence forbids passing rows on
 
