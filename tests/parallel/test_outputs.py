@@ -188,6 +188,7 @@ def test_a_suite_has_a_recipe_without_a_word_of_it(tmp_path):
         "columns": {},
         "select": {},
         "kind": None,
+        "language": None,
         "commit": "5f3a",
         "prompts": 2,
         "digest": recipe["source"]["digest"],
