@@ -23,6 +23,7 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from polydrift.parallel.ask import STOP
 from polydrift.parallel.checks import REJECTING, check_rows, verdict
 from polydrift.parallel.items import Doubt, Form, Item
 from polydrift.parallel.journal import Journal
@@ -30,7 +31,6 @@ from polydrift.translate.interface import Progress, silent
 from polydrift.translate.into import IntoLanguage
 from polydrift.translate.replies import Rendering
 
-STOP = 10  # failures in a row after which a service is left alone
 ENDINGS = ("made", "refused", "filtered", "empty", "cut-off", "failed", "rejected", "waiting")
 
 
