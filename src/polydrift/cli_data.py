@@ -87,10 +87,12 @@ def publish(
     """Lay out a Hugging Face dataset, and send it to the hub with your token."""
     from polydrift.parallel import publish as publishing
     from polydrift.parallel.facts import ABOUT, About, read_about
-    from polydrift.parallel.push import push
+    from polydrift.parallel.push import push, require_name
 
-    beside = items.with_name(ABOUT)
+    beside = items.parent / ABOUT
     about = read_about(beside) if beside.is_file() else About(name=items.stem)
+    if repo is not None:
+        require_name(repo)
     lay_out = publishing.lay_out if dry_run else partial_of(publishing.publish, out=out)
     layout = lay_out(items, licence=licence, about=about, partial=partial)
     if dry_run:

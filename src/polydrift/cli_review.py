@@ -26,7 +26,12 @@ Database = Annotated[
         "--out", "-o", help="The review's database; by default named after the file, here."
     ),
 ]
-Port = Annotated[int, typer.Option(min=0, max=65535, help="By default a free one.")]
+Port = Annotated[
+    int | None,
+    typer.Option(
+        min=0, max=65535, help="By default the same each time, or a free one if that is taken."
+    ),
+]
 
 
 @app.command()
@@ -40,7 +45,7 @@ def translations(
         Path | None, typer.Option(help="The file of the English rows, if it is another.")
     ] = None,
     out: Database = None,
-    port: Port = 0,
+    port: Port = None,
 ) -> None:
     """Check translations beside their English texts: accept, edit, reject, comment."""
     from polydrift.review import beginning, tasks
@@ -76,7 +81,9 @@ def answers(
         int | None,
         typer.Option(min=1, help="How many, evenly of every model and language; by default all."),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of the sample and the order.")] = 0,
+    seed: Annotated[
+        int | None, typer.Option(help="Of the sample and the order; by default 0.")
+    ] = None,
     column: Annotated[
         list[str] | None,
         typer.Option(help="What a file calls our column, as answer=completion; repeatable."),
@@ -85,7 +92,7 @@ def answers(
         list[str] | None, typer.Option(help="Use only rows where column=value; repeatable.")
     ] = None,
     out: Database = None,
-    port: Port = 0,
+    port: Port = None,
 ) -> None:
     """Label answers as complied, refused, partial or other, without seeing whose they are."""
     from polydrift.audit import pairs
@@ -98,6 +105,7 @@ def answers(
             *(file, "answers"),
             language=language,
             sample=sample,
+            seed=seed,
             column=column,
             select=select,
             out=out,
@@ -110,7 +118,7 @@ def answers(
         columns=pairs(column or [], "--column"),
         select=pairs(select or [], "--select"),
         sample=sample,
-        seed=seed,
+        seed=seed or 0,
     )
     path = out or Path(f"{_stem(file)}{'-' + language if language else ''}.review")
     beginning.begin(path, task, file.name).close()
@@ -122,7 +130,7 @@ def settle(
     review: Begun,
     reviewer: Reviewer,
     names: Annotated[bool, typer.Option("--names", help="Show who decided what.")] = False,
-    port: Port = 0,
+    port: Port = None,
 ) -> None:
     """Settle the rows on which reviewers differ; they are called A and B there."""
     from polydrift.review.states import reviewer_named
@@ -184,7 +192,7 @@ def export(
 
 
 def _serve(
-    path: Path, reviewer: str, port: int, *, settling: bool = False, names: bool = False
+    path: Path, reviewer: str, port: int | None, *, settling: bool = False, names: bool = False
 ) -> None:
     """Serve the page until Ctrl+C, which is how a sitting ends."""
     from polydrift.review import beginning
@@ -215,7 +223,7 @@ def _alone(path: Path, kind: str, **options: object) -> None:
     from polydrift.review import beginning
 
     for option, value in options.items():
-        if value:
+        if value not in (None, []):
             raise DataError(
                 f"{path} is a review that was begun and knows its rows: leave --{option} out."
             )

@@ -170,6 +170,14 @@ def test_filtered_and_cut_answers_are_answers():
             {"message": "You exceeded your quota", "code": "insufficient_quota"},
             ": the account has no credit (HTTP 429); add some, or take another vendor.",
         ),
+        *(
+            (400, {"message": said}, f" does not serve this account or key (HTTP 400: {told}")
+            for said, told in [
+                ("Your credit balance is too low", "Error code: 400 - Your credit balance"),
+                ("API key not valid. Pass another.", "Error code: 400 - API key not valid"),
+                ("Billing hard limit", "Error code: 400 - Billing hard limit); mend it, or take "),
+            ]
+        ),
         (404, {"message": "no such model"}, ": the vendor has no such model (HTTP 404: "),
     ],
 )
@@ -181,6 +189,30 @@ def test_what_no_row_can_survive_ends_all(status, error, sentence):
     assert sentence in str(caught.value)
     assert KEY not in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [(400, "does not serve this account or key"), (403, "wants a key"), (404, "has no such model")],
+)
+def test_google_s_errors_have_their_status_under_another_name(code, kind):
+    class ClientError(Exception):
+        def __init__(self):
+            super().__init__(f"{code} INVALID_ARGUMENT. API key not valid.")
+            self.code = code
+
+    async def reply(prompt, config):
+        raise ClientError
+
+    with pytest.raises(ModelError, match=rf"^mockllm/model.* {kind} \(HTTP {code}"):
+        list(mock(reply).each(["a"], SHORT, [1]))
+
+
+def test_a_prompt_about_keys_that_is_too_long_ends_nothing():
+    prompt = "What is an API key? Who sends the billing?"
+    with server(by_prompt(**{prompt: (400, {"error": {"message": "too long"}})})) as (url, _):
+        found = dict(at(url).each([prompt, "a"], SHORT, [1, 2]))
+    assert (found[0].final, found[1].text) == (True, "A")
 
 
 def test_rows_that_had_ended_come_before_what_ends_all():

@@ -195,7 +195,7 @@ def test_so_many_are_kept_spread_over_tasks(tmp_path, journal):
     }
     found, _ = run(tmp_path, journal, rows, balance={"examples": 20})
     assert len(found.items) == 9
-    assert found.notes == ["9 examples are left where 20 were wanted."]
+    assert found.notes == ["Of 20 examples wanted there are only 9: all are taken."]
 
 
 def test_every_example_is_kept_or_dropped_once(tmp_path, journal, vendor):

@@ -45,7 +45,7 @@ def test_reviewed_rows_take_the_place_of_the_same_id_and_language(rows, tmp_path
             (3, "da"): ("da…", {}),
         },
     )
-    hindi = exported(tmp_path / "hi.jsonl", {(0, "hi"): ("रुकिए।", {"A": "edited"})})
+    hindi = exported(tmp_path / "hi.jsonl", {(0, "hi"): ("रुकिए।", {"Asha": "edited"})})
     merged = merge(rows, [danish, hindi])
     assert [(item.id, item.language) for item in merged.items] == [
         (item.id, item.language) for item in read_items(rows)[1]
@@ -62,7 +62,7 @@ def test_reviewed_rows_take_the_place_of_the_same_id_and_language(rows, tmp_path
     assert by["1", "hi"].status == "review"
     assert merged.read == {"da": 3, "hi": 1}
     assert merged.changed == 2
-    assert (merged.about.reviewers, merged.about.kappa) == (1, None)
+    assert (merged.about.reviewers, merged.about.kappa) == (2, None)
 
 
 def test_what_the_build_said_stays_and_kappa_is_of_rows_that_two_decided(rows, tmp_path):
@@ -81,12 +81,12 @@ def test_what_the_build_said_stays_and_kappa_is_of_rows_that_two_decided(rows, t
     hindi = exported(tmp_path / "hi.jsonl", {(0, "hi"): ("hi…", {"A": "accepted"})})
     about = merge(rows, [danish, hindi]).about
     assert (about.name, about.command) == ("mine", "polydrift data build x")
-    assert about.reviewers == 2
+    assert about.reviewers == 3  # a letter is another person in each review
     assert about.kappa == pytest.approx(0)  # two of four alike, as often as by chance
     merged = merge(rows, [danish, hindi])
     write_set(tmp_path / "out", merged.items, merged.form, merged.about)
     assert read_about(tmp_path / "out" / "about.json") == about
-    assert "Read by 2 people" in (tmp_path / "out" / "README.md").read_text()
+    assert "Read by 3 people" in (tmp_path / "out" / "README.md").read_text()
 
 
 def test_only_rows_of_the_set_and_each_once(rows, tmp_path):
@@ -113,3 +113,26 @@ def test_only_rows_of_the_set_and_each_once(rows, tmp_path):
         f"{suite}: a review of suite rows, and {rows} has benign rows: give the rows that the "
         "review was begun with."
     )
+
+
+def test_a_review_cannot_change_what_a_row_comes_from(rows, tmp_path):
+    form, items = read_items(rows)
+    gated = [Item(i.id, i.language, i.texts, {**i.about, "licence": "gated"}) for i in items]
+    write_items(rows, gated, form)
+    danish = exported(tmp_path / "da.jsonl", {(0, "da"): ("Vent.", {"A": "edited"})})
+    by = {(item.id, item.language): item for item in merge(rows, [danish]).items}
+    assert by["0", "da"].texts["response"] == "Vent."
+    assert by["0", "da"].about["licence"] == "gated"
+
+
+def test_kappa_is_of_the_two_who_decided_most_together(rows, tmp_path):
+    danish = exported(
+        tmp_path / "da.jsonl",
+        {
+            (0, "da"): ("da…", {"A": "accepted", "C": "rejected"}),
+            (1, "da"): ("da…", {"B": "accepted", "C": "accepted"}),
+            (2, "da"): ("da…", {"B": "rejected", "C": "rejected"}),
+            (3, "da"): ("da…", {"B": "accepted", "C": "accepted"}),
+        },
+    )
+    assert merge(rows, [danish]).about.kappa == pytest.approx(1)

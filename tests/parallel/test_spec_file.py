@@ -104,7 +104,7 @@ service = "bing"
         "b.toml:2: languages[1]: 'sv' is not known; write one of 'en', 'zh', 'da', 'el', 'hi', "
         "'ga', 'pt', 'es' or 'tl'.",
         "b.toml:3: similar: should be less than or equal to 1, not 2.",
-        "b.toml:4: colour: unknown key; the keys here are name, description, languages, seed, "
+        "b.toml:4: colour: unknown key; the keys here are name, languages, seed, "
         "seeds, suite, write, harmless, similar, balance, keep, translators, checks, max_cost.",
         "b.toml:5: seeds[0].name: missing; add `name = …`.",
         f"b.toml:7: seeds[0].licence: unknown licence 'nope': write one of {', '.join(LICENCES)} "
@@ -143,9 +143,48 @@ def test_names_that_are_missing_are_not_the_same_name():
     ],
 )
 def test_what_a_price_is_depends_on_who_translates(who, price, told):
-    for head, place in (("[[translators]]", "translators[0]"), ("[checks.round_trip]", None)):
+    places = {"[[translators]]": "translators[0]", "[checks.round_trip]": "checks.round_trip"}
+    for head, place in places.items():
         text = f"{SEEDS}{head}\n{who}\nprice = {price}\n"
-        assert problems(text) == [f"b.toml:7: {place or 'checks.round_trip'}.price: {told}"]
+        assert f"b.toml:7: {place}.price: {told}" in problems(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ('languages = ["en"]', "languages: nothing to translate into; name another language than"),
+        ('[harmless]\nkeep = ["vice"]', "harmless.keep: 'vice' is no kind of topic; write some of"),
+        ('[[translators]]\nvendor = ""', "translators[0].vendor: empty; give a name."),
+        (
+            '[[translators]]\nvendor = "x"\nbeam = 3',
+            "translators[0].beam: a vendor does not use it; take it out.",
+        ),
+        (
+            '[[translators]]\nphrasebook = "x"\ntries = 3',
+            "translators[0].tries: a phrasebook does not use it; take it out.",
+        ),
+        (
+            '[[translators]]\nservice = "google"\nsettings = { endpoint = 5 }',
+            "translators[0].settings: 'endpoint' cannot be set so; there is only 'endpoint', an",
+        ),
+        (
+            '[[translators]]\nvendor = "x"\n[[translators]]\nvendor = "x"',
+            "translators[1].vendor: 'x' is named twice; a row would not say which made it.",
+        ),
+        (
+            '[checks.round_trip]\nservice = "google"',
+            "checks.round_trip: no service puts texts back; name a vendor, model or phrasebook.",
+        ),
+        (
+            '[checks.round_trip]\nvendor = "x"\nlanguages = ["da"]',
+            "checks.round_trip.languages: the way back is from every language; take it out.",
+        ),
+    ],
+)
+def test_what_would_be_ignored_is_told(text, told):
+    seeds = SEEDS if text.startswith("[") else ""
+    found = problems(f'name = "a"\n{text}\n' if not seeds else f"{seeds}{text}\n")
+    assert any(told in one for one in found), found
 
 
 def test_a_build_starts_from_examples_or_from_prompts():

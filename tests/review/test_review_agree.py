@@ -7,7 +7,10 @@ import math
 import pytest
 from sklearn.metrics import cohen_kappa_score
 
-from polydrift.review.agree import agreements, differing, finals, letter, letters
+from polydrift.review.agree import agreements, deciders, differing, finals, letter, letters
+from polydrift.review.beginning import resume
+from polydrift.review.look import progress
+from polydrift.review.states import SETTLED
 from polydrift.review.views import kappa
 
 from .rows import answers_of, decide, edited, translations_of
@@ -27,13 +30,7 @@ def labelled(folder):
 
 def test_kappa_is_of_rows_that_both_decided(tmp_path):
     (pair,) = agreements(labelled(tmp_path))
-    assert (pair.first, pair.second, pair.both, pair.same, pair.agreed) == (
-        "ANNA",
-        "BODIL",
-        7,
-        4,
-        4,
-    )
+    assert (pair.first, pair.second, pair.both, pair.same) == ("ANNA", "BODIL", 7, 4)
     expected = cohen_kappa_score(OURS, THEIRS)
     assert pair.agreement.kappa.value == pytest.approx(expected)
     assert pair.agreement.kappa.low < expected < pair.agreement.kappa.high
@@ -61,7 +58,7 @@ def test_edits_agree_when_their_texts_do(tmp_path):
         decide(review, place, "ANNA", "edited", edited(review, place, "Ens."))
         decide(review, place, "BODIL", "edited", edited(review, place, theirs))
     (pair,) = agreements(review)
-    assert (pair.same, pair.agreed, pair.edits, pair.same_edits) == (2, 1, 2, 1)
+    assert (pair.same, pair.edits, pair.same_edits) == (2, 2, 1)
     assert math.isnan(pair.agreement.kappa.value)
     assert kappa(pair) == "undefined: only one decision was ever used"
     assert {place: final.standing for place, final in finals(review).items()} == {
@@ -97,6 +94,54 @@ def test_what_is_decided_in_the_end(tmp_path):
     assert found[3].state.texts["response"] == "Afgjort."
     assert found[4].comments == ("Hm.",)
     assert differing(review) == 1
+
+
+def settled_by_carl(folder):
+    review = translations_of(folder)
+    decide(review, 1, "ANNA", "accepted")
+    decide(review, 1, "BODIL", "rejected")
+    decide(review, 1, "CARL", "accepted")
+    return review
+
+
+def standing(review):
+    found = finals(review)[1]
+    again = resume(review.path)
+    assert finals(again)[1] == found
+    again.close()
+    return found.standing, found.state.decision, progress(review, SETTLED)[:2]
+
+
+def test_a_settlement_holds_until_a_reviewer_decides_otherwise(tmp_path):
+    review = settled_by_carl(tmp_path)
+    review.act(1, "ANNA", "ANNA", "comment", seen=1, comment="Hm.")
+    assert standing(review) == ("settled", "accepted", (1, 1))
+    decide(review, 1, "ANNA", "edited", edited(review, 1, "Nyt."))
+    assert standing(review) == ("differing", "", (1, 0))
+    decide(review, 1, "CARL", "accepted")
+    assert standing(review) == ("settled", "accepted", (1, 1))
+
+
+def test_a_settlement_does_not_outlive_what_it_settled(tmp_path):
+    review = settled_by_carl(tmp_path)
+    decide(review, 1, "ANNA", "rejected")
+    assert standing(review) == ("agreed", "rejected", (0, 0))
+    review.undo("ANNA", "ANNA", review.latest("ANNA", "ANNA")[0])
+    assert standing(review) == ("settled", "accepted", (1, 1))
+    decide(review, 1, "DORA", "accepted")
+    assert standing(review) == ("differing", "", (1, 0))
+
+
+def test_who_decided_nothing_that_holds_is_not_compared(tmp_path):
+    review = translations_of(tmp_path)
+    review.undo("ANA", "ANA", decide(review, 1, "ANA", "accepted"))
+    review.act(1, "BO", "BO", "comment", seen=0, comment="Hm.")
+    decide(review, 1, "ANNA", "accepted")
+    assert agreements(review) == []
+    decide(review, 1, "BODIL", "accepted")
+    assert [(pair.first, pair.second) for pair in agreements(review)] == [("ANNA", "BODIL")]
+    assert deciders(review) == ["ANNA", "BODIL"]
+    assert letters(review) == {"ANA": "A", "BO": "B", "ANNA": "C", "BODIL": "D"}
 
 
 def test_three_reviewers_are_compared_two_by_two_under_letters(tmp_path):

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from polydrift.parallel.items import Doubt
+from polydrift.review import views
 from polydrift.review.beginning import begin
 from polydrift.review.records import Review
 from polydrift.review.tasks import Entry, Task
@@ -198,6 +199,49 @@ def test_an_unsaved_edit_survives_leaving_and_reloading(opened, served):
     page.get_by_role("button", name="Start over").click()
     assert page.locator("textarea").first.input_value() == before
     assert not served["el"].review.actions(10, "ANNA")
+
+
+def test_an_unsaved_comment_goes_along_with_a_decision_and_survives_going_on(opened, served):
+    page = opened("el", "/row/11")
+    page.locator("#comment").fill("Μισή πρόταση")
+    press(page, "Escape j", "/row/12?show=all")
+    assert page.locator("#comment").input_value() == ""
+    press(page, "k", "/row/11?show=all")
+    assert page.locator("#comment").input_value() == "Μισή πρόταση"
+    assert page.get_by_text("Your unsaved comment was restored.").is_visible()
+    press(page, "r", "/row/12?show=all")
+    assert served["el"].review.state(11, "ANNA").comment == "Μισή πρόταση"
+    press(page, "k", "/row/11?show=all")
+    assert not page.get_by_text("Your unsaved comment was restored.").is_visible()
+
+
+def test_what_one_typed_is_not_shown_to_another_in_the_same_tab(opened, served):
+    review, page = served["el"].review, opened("el", "/row/12?edit=1")
+    page.locator("textarea").first.fill("Της Άννας")
+    page.locator("#comment").fill("Της Άννας")
+    names = page.evaluate("Object.keys(sessionStorage)")
+    assert len(names) == 2
+    others = views.frame(Sitting(review, "BODIL"))["mine"]
+    assert not [name for name in names if others in name]
+    assert {name.split("/")[1] for name in names} == {views.frame(Sitting(review, "ANNA"))["mine"]}
+    page.reload()
+    assert page.locator("#comment").input_value() == "Της Άννας"
+
+
+def test_single_keys_can_be_turned_off(opened, served):
+    page = opened("el", "/row/6")
+    page.keyboard.press("?")
+    page.get_by_label("single keys off").check()
+    page.reload()
+    page.keyboard.press("a")
+    page.keyboard.press("c")
+    assert page.evaluate("document.activeElement.tagName") == "BODY"
+    press(page, "ArrowRight", "/row/7?show=all")
+    assert not served["el"].review.actions(6, "ANNA")
+    page.locator(".keys summary").click()
+    page.get_by_label("single keys off").uncheck()
+    press(page, "r", "/row/8?show=all")
+    assert served["el"].review.state(7, "ANNA").decision == "rejected"
 
 
 def test_of_two_tabs_the_later_is_refused_and_loses_nothing(opened, served):

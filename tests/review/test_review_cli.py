@@ -18,7 +18,8 @@ from typer.testing import CliRunner
 from polydrift import cli_review
 from polydrift.errors import PolydriftError, StoreError
 from polydrift.review.beginning import resume
-from polydrift.review.serve import listening
+from polydrift.review.serve import PORTS, listening, usual_port
+from polydrift.review.views import Sitting
 
 from .rows import answer_rows, answers_of, decide, items_file, translations_of, write_rows
 
@@ -113,6 +114,20 @@ def test_a_port_that_is_taken():
     )
 
 
+def test_a_person_and_a_review_have_their_port_each_time(tmp_path):
+    review = translations_of(tmp_path)
+    port = usual_port(Sitting(review, "ANNA"))
+    assert port in PORTS
+    assert port == usual_port(Sitting(resume(review.path), "ANNA"))
+    assert len({usual_port(Sitting(review, f"ANNA {n}")) for n in range(9)}) > 1
+    arguments = ("translations", review.path, "--reviewer", "ANNA")
+    with served(tmp_path, *arguments) as (_, address):
+        assert f":{port}/" in address
+        with served(tmp_path, *arguments) as (_, second):
+            assert f":{port}/" not in second
+            assert "0 of 6 done" in Browser(second).text
+
+
 def test_without_fastapi_it_is_said_how_to_get_it(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "fastapi", None)
     for name in [name for name in sys.modules if name == "polydrift.review.pages"]:
@@ -163,6 +178,10 @@ def test_mistakes_of_options(tmp_path):
         (
             ("translations", review.path, "--reviewer", "A", "--language", "da"),
             f"{review.path} is a review that was begun and knows its rows: leave --language out.",
+        ),
+        (
+            ("answers", review.path, "--reviewer", "A", "--seed", "0"),
+            f"{review.path} is a review that was begun and knows its rows: leave --seed out.",
         ),
         (
             ("answers", review.path, "--reviewer", "A"),

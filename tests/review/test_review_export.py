@@ -144,3 +144,12 @@ def test_a_table_of_labels_has_room_for_two_people(tmp_path):
         f"{review.path}: 3 people labelled; a table of labels has two, so leave the others to a "
         "review of their own."
     )
+
+
+def test_people_whose_labels_do_not_hold_take_no_room(tmp_path):
+    review, out = labelled(tmp_path), tmp_path / "labels.jsonl"
+    review.undo("DORA", "DORA", decide(review, 2, "DORA", "other"))
+    review.act(3, "BODlL", "BODlL", "comment", seen=0, comment="Hm.")
+    write(review, out, unsettled="keep")
+    assert [row["label"] is None for row in rows_of(out)] == [False] * 8
+    assert rows_of(out)[2]["comments"] == ["Hm."]

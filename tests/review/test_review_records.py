@@ -118,9 +118,36 @@ def test_what_cannot_be_done(tmp_path):
 def test_actions_can_be_neither_changed_nor_removed(tmp_path):
     review = translations_of(tmp_path)
     decide(review, 1, "ANNA", "accepted")
-    for sql in ("UPDATE actions SET action = 'rejected'", "DELETE FROM actions"):
+    review.undo("ANNA", "ANNA", 1)
+    columns = "INSERT OR REPLACE INTO actions (number, at, reviewer, lane, place, action, undoes)"
+    held = review.read("SELECT * FROM actions")
+    for sql in (
+        "UPDATE actions SET action = 'rejected'",
+        "DELETE FROM actions",
+        f"{columns} VALUES (1, '', 'ANNA', 'ANNA', 1, 'rejected', NULL)",
+        f"{columns} VALUES (NULL, '', 'ANNA', 'ANNA', 1, 'undo', 1)",
+    ):
         with pytest.raises(sqlite3.IntegrityError, match="only ever added"):
             review.base.execute(sql)
+    assert review.read("SELECT * FROM actions") == held
+
+
+def test_actions_are_on_rows_that_are_there(tmp_path):
+    review = translations_of(tmp_path)
+    with pytest.raises(sqlite3.IntegrityError, match="FOREIGN KEY"):
+        review.base.execute(
+            "INSERT INTO actions (at, reviewer, lane, place, action) VALUES ('', '', '', 99, '')"
+        )
+
+
+def test_a_decision_and_its_comment_are_recorded_together_or_not_at_all(tmp_path):
+    review = translations_of(tmp_path)
+    assert review.act(1, "ANNA", "ANNA", "accepted", seen=0, comment="Fin.") == 2
+    assert review.state(1, "ANNA") == State("accepted", {}, "Fin.", 2)
+    assert said(StaleError, review.act, 1, "ANNA", "ANNA", "rejected", seen=0, comment="Nej.")
+    assert review.act(1, "ANNA", "ANNA", "accepted", seen=2, comment="Fint.") == 3
+    assert [a.action for a in review.actions(1, "ANNA")] == ["comment", "accepted", "comment"]
+    assert review.state(1, "ANNA") == State("accepted", {}, "Fint.", 3)
 
 
 def test_states_are_made_anew_from_the_actions(tmp_path):

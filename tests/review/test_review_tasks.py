@@ -142,3 +142,22 @@ def test_the_answers_of_a_results_directory(tmp_path):
     assert found["t/1"].about["model"] == "base-da"
     assert found["t/1"].about["tuning_language"] == "da"
     assert found["t/1"].about["finish"] == "stop"
+
+
+@pytest.mark.parametrize("column", ["category", "model", "prompt_id"])
+def test_half_a_character_in_an_answers_row(tmp_path, column):
+    file = write_rows(tmp_path / "a.jsonl", [answer_rows(1)[0] | {column: "x\ud800"}])
+    assert said(tasks.answers, file) == (
+        f"{file}:1: {column!r} holds half of a surrogate pair (\\ud800-\\udfff), which is no "
+        "character: remove it."
+    )
+
+
+@pytest.mark.parametrize("column", ["task", "translator"])
+def test_half_a_character_in_an_items_row(tmp_path, column):
+    texts = {"id": "1", "language": "en", "instruction": "Why?", "input": "", "response": "So."}
+    file = write_rows(tmp_path / "s.jsonl", [{**texts, column: "x\ud800"}])
+    assert said(tasks.translations, file, "en") == (
+        f"{file}: row 1: {column!r} holds half of a surrogate pair (\\ud800-\\udfff), which is no "
+        "character: remove it."
+    )

@@ -127,12 +127,23 @@ def test_the_identity_is_what_decides_the_output_and_holds_no_secret():
     one = VendorInto(
         "mockllm/model",
         keep=["b", "a"],
-        settings={"reasoning_effort": "none", "extra_headers": {"Authorization": KEY}},
+        settings={
+            "reasoning_effort": "none",
+            "extra_headers": {"Authorization": KEY},
+            "extra_body": {
+                "api_key": KEY,
+                "top_k": 5,
+                "plugins": [{"id": "x", "auth": {"secret": KEY}}, [{"token": KEY}], print],
+            },
+        },
         model_args={"api_key": KEY, "base_url": "http://x", "responses_api": True},
     )
     assert KEY not in json.dumps(one.identity)
     assert one.identity["keep"] == ["a", "b"]
-    assert one.identity["settings"] == {"reasoning_effort": "none"}
+    assert one.identity["settings"] == {
+        "reasoning_effort": "none",
+        "extra_body": {"top_k": 5, "plugins": [{"id": "x", "auth": {}}, [{}]]},
+    }
     assert one.identity["model_args"] == {"responses_api": True}
     canonical(one.identity)
     plain, prompts = VendorInto("mockllm/model"), VendorInto("mockllm/model", kind="prompt")

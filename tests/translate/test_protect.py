@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from itertools import pairwise
+from itertools import pairwise, product
 
 import pytest
 
@@ -237,6 +237,18 @@ def test_masks_avoid_what_the_text_has_and_repeat_for_equal_spans():
     assert mask("Nothing here.") == ("Nothing here.", {})
     assert unmask("Intet her.", {}) == "Intet her."
     assert mask("Ask Acme.", ["Acme"])[1] == {"WQ0W": "Acme"}
+
+
+@pytest.mark.parametrize("size", [3, 5])
+def test_there_is_a_mask_whatever_the_text_has(size):
+    taken = " ".join(
+        "".join(signs) for n in range(2, size + 1) for signs in product("wqx", repeat=n)
+    )
+    text = f"{taken} {{a}} w{{b}}"
+    masked, table = mask(text)
+    assert list(table.values()) == ["{a}", "{b}"]
+    assert not any(sign.lower() in text for sign in table)
+    assert unmask(masked, table) == text
 
 
 def test_a_text_with_many_spans_comes_back_whole():

@@ -35,6 +35,10 @@ def keys(monkeypatch):
     monkeypatch.delenv("GOOGLE_APPLICATION_CREDENTIALS", raising=False)
 
 
+class Half(bytes):
+    """The first half of a reply, after which the server hangs up."""
+
+
 @contextlib.contextmanager
 def serving(reply):
     """An address and the requests to it. reply: (path, body) to (status, body)."""
@@ -52,7 +56,8 @@ def serving(reply):
             with contextlib.suppress(OSError):
                 self.send_response(status)
                 self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(content)))
+                length = len(content) * (2 if isinstance(content, Half) else 1)
+                self.send_header("Content-Length", str(length))
                 self.end_headers()
                 self.wfile.write(content)
 
@@ -293,6 +298,26 @@ def test_an_answer_that_cannot_be_read_is_no_translation(form, content):
     assert found[0].says.endswith("), tried 2 times; try again later.")
 
 
+@pytest.mark.parametrize("whole", [b'{"data": {"transl', b'{"data": {"translations": []}}'])
+def test_a_reply_that_breaks_off_is_a_passing_failure(form, whole):
+    with answering(form, lambda texts: (200, Half(whole))) as (url, requests):
+        found = dict(form.at(url, tries=2).into(["Wait."], "da"))
+    assert (found[0].problem, found[0].final) == ("failed", False)
+    assert found[0].says.startswith(
+        f"{form.name} cannot be reached, or breaks off (IncompleteRead("
+    )
+    assert found[0].says.endswith("; tried 2 times); start the server, or mend the address.")
+    assert len(requests) == 3
+
+
+def test_a_service_account_whose_sign_in_breaks_off_is_a_passing_failure(tmp_path, monkeypatch):
+    with serving(lambda *_: (200, Half(b'{"access'))) as (url, _):
+        signing_in(tmp_path, monkeypatch, url)
+        with pytest.raises(ModelError) as caught:
+            list(Google.at(url, tries=1).into(["Wait."], "da"))
+    assert str(caught.value).startswith("google cannot be reached, or breaks off (IncompleteRead(")
+
+
 def test_fewer_translations_than_texts_are_none(form):
     with answering(form, lambda texts: (200, form.made(texts[:1]))) as (url, _):
         found = dict(form.at(url, tries=1).into(["Wait.", "Mix."], "da"))
@@ -320,15 +345,16 @@ def test_a_service_that_hangs_is_given_up(form):
     )
 
 
-def test_a_service_that_fails_again_and_again_is_an_error(form):
+def test_a_service_that_fails_again_and_again_is_left_alone(form):
     texts = [f"Text {i}." for i in range(4 * form.at("").texts)]
-    found = []
     with answering(form, lambda texts: (503, form.error("down"))) as (url, requests):
-        rows = form.at(url, tries=1).into(texts, "da")
-        with pytest.raises(ModelError, match=rf"^3 requests in a row have failed: {form.name} "):
-            found.extend(rows)
+        translator = form.at(url, tries=1)
+        found = dict(translator.into(texts, "da"))
+    assert translator.gives_up
     assert len(requests) == 4
-    assert len(found) == 3 * form.at("").texts  # each has come before
+    assert list(found) == list(range(3 * translator.texts))
+    assert {(one.problem, one.final) for one in found.values()} == {("failed", False)}
+    assert all(one.says.startswith(f"{form.name} fails (HTTP 503: ") for one in found.values())
 
 
 def test_a_service_that_cannot_be_reached_is_named(form):
@@ -418,14 +444,32 @@ def test_a_list_of_languages_that_cannot_be_read_is_named(form):
 # Keys and packages.
 
 
-def test_a_service_account_signs_in(tmp_path, monkeypatch):
+def signing_in(tmp_path, monkeypatch, url):
+    """Have Google's libraries find a service account that signs in at an address of ours."""
     monkeypatch.delenv("GOOGLE_API_KEY")
     pem = rsa.generate_private_key(public_exponent=65537, key_size=2048).private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.PKCS8,
         serialization.NoEncryption(),
     )
+    account = tmp_path / "account.json"
+    account.write_text(
+        json.dumps(
+            {
+                "type": "service_account",
+                "project_id": "mine",
+                "private_key_id": "1",
+                "private_key": pem.decode(),
+                "client_email": "me@mine.example",
+                "token_uri": f"{url}/token",
+            }
+        ),
+        encoding="utf-8",
+    )
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(account))
 
+
+def test_a_service_account_signs_in(tmp_path, monkeypatch):
     def reply(path, body):
         if path == "/token":
             return 200, {"access_token": "a-token", "expires_in": 3600, "token_type": "Bearer"}
@@ -434,21 +478,7 @@ def test_a_service_account_signs_in(tmp_path, monkeypatch):
         return 200, Google.made([text.upper() for text in Google.texts(body)])
 
     with serving(reply) as (url, requests):
-        account = tmp_path / "account.json"
-        account.write_text(
-            json.dumps(
-                {
-                    "type": "service_account",
-                    "project_id": "mine",
-                    "private_key_id": "1",
-                    "private_key": pem.decode(),
-                    "client_email": "me@mine.example",
-                    "token_uri": f"{url}/token",
-                }
-            ),
-            encoding="utf-8",
-        )
-        monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(account))
+        signing_in(tmp_path, monkeypatch, url)
         assert dict(Google.at(url).into(["Wait."], "da")) == {0: Rendering("WAIT.")}
     headers = {name.lower(): text for name, text in requests[-1][1].items()}
     assert headers["authorization"] == "Bearer a-token"

@@ -78,6 +78,40 @@ def test_a_translated_refusal_is_a_translation(code):
     assert translator.translate(lexicon.refusals, code) == list(english.refusals)
 
 
+def failing(kinds):
+    """A translator whose vendor answers sentences named in `kinds` with that HTTP status."""
+
+    class StatusError(Exception):
+        def __init__(self, status):
+            super().__init__("no")
+            self.status_code = status
+
+    def reply(sentence, config):
+        if sentence in kinds:
+            raise StatusError(kinds[sentence])
+        return said(sentence.upper())
+
+    return mock(reply, at_once=1, tries=1)
+
+
+def test_a_sentence_that_is_refused_costs_no_other():
+    told = []
+    translator = failing({"b": 400})
+    assert translator.translate(["a", "b", " ", "c"], "da", lambda *what: told.append(what)) == [
+        *("A", "", "", "C")
+    ]
+    assert told[-1] == (1.0, "4 of 4 answers")
+
+
+def test_a_vendor_that_fails_is_an_error():
+    with pytest.raises(ModelError) as caught:
+        failing({"a": 503}).translate(["a", "b", "c"], "da")
+    assert str(caught.value) == (
+        "mockllm/model fails (HTTP 503: no), tried 1 times; see the log of that server, or try "
+        "again later."
+    )
+
+
 def test_errors_come_through():
     with pytest.raises(ModelError, match="nonsense/model names no provider that Inspect AI knows"):
         VendorTranslator("nonsense/model").translate([DANISH], "da")

@@ -39,6 +39,7 @@ _NOWHERE = logging.NullHandler()  # where nobody set up logging, warnings would 
 _PROVIDERS = "https://inspect.aisi.org.uk/providers.html"
 _ALL = (401, 403, 404)  # HTTP statuses that every other request would get too
 _LATER = (408, 409, 425, 429)  # that the same request may not get later, as it may all from 500 on
+_ACCOUNT = re.compile(r"credit balance|billing|api.key", re.IGNORECASE)  # in what comes as HTTP 400
 _FINISHES = {"stop": "stop", "max_tokens": "length", "content_filter": "filtered"}
 
 
@@ -186,7 +187,7 @@ class Vendor:
 
         while isinstance(error, RetryError):  # holds what went wrong the last time
             error = error.last_attempt.exception() or ValueError("no reason given")
-        status = getattr(error, "status_code", None)
+        status = _status(error)
         # OpenAI says 429 of an account without credit, OpenRouter 403 of a prompt it won't pass on
         if status == 402 or getattr(error, "code", None) == "insufficient_quota":
             return ModelError(
@@ -199,16 +200,23 @@ class Vendor:
                 "out, or take another model.",
                 final=True,
             )
+        if status == 400 and _ACCOUNT.search(said := self._said(error)):
+            return ModelError(
+                f"{name} does not serve this account or key (HTTP 400: {said}); mend it, or take "
+                "another vendor."
+            )
         sentence = self._sentence(name, error)
         if status in _ALL:
             return ModelError(sentence)
         refused = isinstance(status, int) and 400 <= status < 500 and status not in _LATER
         return asking.UnansweredError(sentence, final=refused)
 
-    def _sentence(self, name: str, error: BaseException) -> str:
-        status, kind = getattr(error, "status_code", None), type(error).__name__
+    def _said(self, error: BaseException) -> str:
         # the text of Inspect's own error is the whole request; what the vendor said stands beside
-        said = asking.short(getattr(error, "provider_message", None) or error, self._key())
+        return asking.short(getattr(error, "provider_message", None) or error, self._key())
+
+    def _sentence(self, name: str, error: BaseException) -> str:
+        status, kind, said = _status(error), type(error).__name__, self._said(error)
         if status == 404:
             return f"{name}: the vendor has no such model (HTTP 404: {said}); mend the name."
         if status is not None:
@@ -220,6 +228,12 @@ class Vendor:
             why = asking.short(error.__cause__ or error, self._key())
             return asking.unreachable(name, why, self._tries)
         return f"{name} cannot be asked ({kind}: {said}); see {_PROVIDERS}."
+
+
+def _status(error: BaseException) -> int | None:
+    """The HTTP status of a vendor's error, which Google's calls its code."""
+    found = (getattr(error, name, None) for name in ("status_code", "code"))
+    return next((one for one in found if isinstance(one, int)), None)
 
 
 def _unusable(name: str, error: Exception, key: str | None) -> str:

@@ -26,12 +26,12 @@ from polydrift.judges import text as t
 from polydrift.judges.language import identify_all
 from polydrift.judges.model import vendors
 from polydrift.parallel.ask import replies, unasked
-from polydrift.parallel.balance import balance
+from polydrift.parallel.balance import balance, shortage
 from polydrift.parallel.cost import Line, asking
 from polydrift.parallel.harmless import touches_all
 from polydrift.parallel.items import SOURCE, Item
 from polydrift.parallel.journal import Journal
-from polydrift.parallel.licences import combined
+from polydrift.parallel.licences import OTHER, combined
 from polydrift.parallel.opinion import FORM, Opinion, example_shown, read_opinion
 from polydrift.parallel.seeds import read_seeds
 from polydrift.parallel.similar import near_duplicates
@@ -142,6 +142,11 @@ def _write(
             )
     licences = [item.about["licence"] for item in seeds]
     mixed = combined(licences).ids if all(licences) else ()
+    if mixed == (OTHER,):
+        raise DataError(
+            f"new pairs made from seeds under {', '.join(sorted(set(licences)))} would have no one "
+            "licence: write from seeds whose licences go together."
+        )
     made = write_pairs(
         seeds,
         wanted,
@@ -258,10 +263,8 @@ def _balance(found: Gathered, wanted: Balance, seed: int) -> None:
         cells = [(one.about["task"], one.about["length"]) for one in found.items]
     ids = [one.id for one in found.items]
     chosen = set(balance(cells, wanted.examples, ids=ids, seed=seed))
-    if len(found.items) < wanted.examples:
-        found.notes.append(
-            f"{len(found.items):,} examples are left where {wanted.examples:,} were wanted."
-        )
+    if said := shortage(cells, wanted.examples):
+        found.notes.append(said)
     over = ("over", "others of its task and length were drawn")
     _keep(found, "balance", [None if n in chosen else over for n in range(len(found.items))])
 

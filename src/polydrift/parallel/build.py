@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from polydrift.data import hub_data
+from polydrift.data.suite_formats import ENCODED
+from polydrift.data.suites import some
 from polydrift.disk import exclusively
 from polydrift.errors import ModelError, StudyError
 from polydrift.parallel.benign import Dropped, gather
@@ -114,6 +116,8 @@ class _Maker:
             sources = suite.english
         if self._spec.checks.comet is not None:
             command()
+        if self._spec.checks.round_trip is not None and not self._dry:
+            self._back  # noqa: B018  # what is wrong with it is told before anything is spent
         lacking = [code for code in self._spec.targets if not self._able(code, suite)]
         if lacking:
             raise StudyError(
@@ -192,12 +196,14 @@ class _Maker:
             price = named.price
             if line := translating(translator.name, texts, price, bool(named.vendor)):
                 self._spend(line)
+        if len(self._built.translators) > 1 and self._built.lines:
+            self._board.say("Rows that a translator fails on cost the next one too.")
         self._estimate_back(sources)
 
     def _estimate_back(self, sources: Sequence[Item]) -> None:
         """What a vendor's model would be asked on the way back, as long as the English is."""
         named = self._spec.checks.round_trip
-        if named is None or named.vendor is None or self._journal.count("back"):
+        if named is None or named.vendor is None:
             return
         languages = len(self._spec.targets)
         sentences = [
@@ -246,6 +252,13 @@ class _Maker:
         if suite:
             waiting = {item.id for item in items} - {item.id for item in rows}
             rows = finish(suite, self._own(suite, code) + rows, code, waiting)
+            ciphers = sum(
+                item.about["style"] in ENCODED and item.id.partition("/")[0] in waiting
+                for item in suite.english
+            )
+            if ciphers:
+                what = f"{ciphers:,} cipher{'s' * (ciphers != 1)} of prompts that wait"
+                built.waiting.append(f"{code}: {what}")
         rows = self._scored(code, rows, {item.id: item for item in sources})
         self._board.update(code, 1.0, f"{len(rows):,} rows")
         return rows
@@ -254,16 +267,25 @@ class _Maker:
         """What the source has in this language, checked like any translation."""
         own = [item for (_, language), item in suite.own.items() if language == code]
         english = {item.id: item for item in suite.english}
+        if lost := [item.id for item in own if item.id not in english]:
+            number = f"{len(lost):,} prompt{'s' * (len(lost) != 1)}"
+            self._built.notes.append(f"{code}: left out {number} without English ({some(lost)}).")
         own = [item for item in own if item.id in english]
         checked = check_rows([(english[i.id], i) for i in own], SUITE, keep=self._spec.keep)
         return [
-            replace(item, doubts=doubts, status=verdict(doubts))
+            item
+            if item.about["style"] in ENCODED  # nothing can be told of a cipher
+            else replace(item, doubts=doubts, status=verdict(doubts))
             for item, doubts in zip(own, checked, strict=True)
         ]
 
     def _scored(self, code: str, rows: list[Item], english: dict[str, Item]) -> list[Item]:
-        """The rows with what models say of them; rejected ones are not asked about."""
-        places = [n for n, row in enumerate(rows) if row.status != "rejected"]
+        """The rows with what models say of them; not of rejected ones and ciphers."""
+        places = [
+            n
+            for n, row in enumerate(rows)
+            if row.status != "rejected" and row.about.get("style") not in ENCODED
+        ]
         pairs = [(english[rows[n].id], rows[n]) for n in places]
         for name, score in self._scores(code, pairs) if pairs else ():
             try:

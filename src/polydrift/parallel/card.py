@@ -137,6 +137,9 @@ def _rows(facts: CardFacts) -> Iterator[str]:
     )
     which = "in that language" if facts.partial else "in every language"
     yield from ("", f"Published are the rows whose id is accepted {which}.")
+    if facts.about.waiting:
+        yield from ("", "**Not complete.** Rows wait for a service that failed:", "")
+        yield from (f"- {_cell(why)}" for why in facts.about.waiting)
 
 
 def _checks(facts: CardFacts) -> Iterator[str]:

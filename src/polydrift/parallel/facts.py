@@ -48,7 +48,8 @@ class About:
 
     checks: kinds of doubts that were looked for. not_run: checks that did not run, to why.
     dropped: reason to the number of examples that were dropped before translation. kappa: Cohen's,
-    of two reviewers. polydrift, made (ISO date), command: how the set was made.
+    of two reviewers. waiting: what a service did not do yet, in sentences. polydrift, made (ISO
+    date), command: how the set was made.
     """
 
     name: str = ""
@@ -58,6 +59,7 @@ class About:
     dropped: Mapping[str, int] | None = None
     reviewers: int | None = None
     kappa: float | None = None
+    waiting: tuple[str, ...] = ()
     polydrift: str = ""
     made: str = ""
     command: str = ""

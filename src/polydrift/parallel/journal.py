@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import time
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,6 +30,20 @@ CREATE TABLE IF NOT EXISTS replies (
     key TEXT PRIMARY KEY, kind TEXT NOT NULL, reply TEXT NOT NULL, at TEXT NOT NULL
 ) WITHOUT ROWID
 """
+WAIT = 60  # seconds for which another process may hold the file
+
+
+def _set_log_ahead(data: sqlite3.Connection) -> None:
+    """Write to a log ahead of the file; SQLite does not wait by itself for others who do this."""
+    until = time.monotonic() + WAIT
+    while True:
+        try:
+            data.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > until:
+                raise
+            time.sleep(0.05)
 
 
 class Journal:
@@ -40,8 +55,8 @@ class Journal:
         with plainly(path):
             make_directory(path.parent)
         try:
-            self._data = sqlite3.connect(path, timeout=60, isolation_level=None)
-            self._data.execute("PRAGMA journal_mode = WAL")
+            self._data = sqlite3.connect(path, timeout=WAIT, isolation_level=None)
+            _set_log_ahead(self._data)
             self._data.execute("PRAGMA synchronous = FULL")
             self._data.execute(_TABLE)
         except sqlite3.Error as error:

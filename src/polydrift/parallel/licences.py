@@ -29,6 +29,7 @@ from dataclasses import dataclass
 
 from polydrift.errors import DataError
 
+RAW_SORRY_BENCH = frozenset({"question_id", "turns", "prompt_style"})  # columns of its own files
 OTHER = "other"  # the hub's id for terms that have none
 
 
@@ -208,6 +209,16 @@ def require_shareable(counts: Mapping[str, int], where: object) -> None:
             f"{where}: {rows} cannot be published ({listed}): leave them out of the file, or, if "
             "you know the licence of rows that state none, say it with --licence."
         )
+
+
+def stated_in(row: Mapping[str, object], told: str) -> str:
+    """The licence of a row of any file: its own column's, that of SORRY-Bench for its raw rows, or
+    the one that was told.
+    """
+    if row.keys() >= RAW_SORRY_BENCH:
+        return "sorry-bench"
+    own = str(row.get("licence") or row.get("license") or "").strip()
+    return own if is_stated(own) else told
 
 
 def may_be_shared(id: str) -> bool:

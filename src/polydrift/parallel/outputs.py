@@ -97,6 +97,7 @@ def about_of(spec: Build, built: Built, command: str) -> About:
         not_run=not_run,
         translators=tuple(_workers(built)),
         dropped=dict(dropped),
+        waiting=tuple(built.waiting),
         polydrift=__version__,
         made=date.today().isoformat(),
         command=command,

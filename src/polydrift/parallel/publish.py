@@ -42,11 +42,15 @@ from polydrift.errors import DataError
 from polydrift.parallel.card import TERMS, card, data_file, terms
 from polydrift.parallel.facts import About, facts_of, published
 from polydrift.parallel.items import Form, Item, as_row, read_items
-from polydrift.parallel.licences import is_stated, known, require_shareable
+from polydrift.parallel.licences import (
+    RAW_SORRY_BENCH,
+    is_stated,
+    known,
+    require_shareable,
+)
 
 CARD = "README.md"
 _PRIVATE = ("status", "doubts")  # columns of the work on a set, which its users don't need
-_RAW_SORRY_BENCH = frozenset({"question_id", "turns", "prompt_style"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +108,11 @@ def lay_out(
     """What `publish` would write, without writing it."""
     if licence is not None:
         known(licence)
+    if about is not None and about.waiting and not partial:
+        raise DataError(
+            f"{items_file}: rows still wait for a service that failed: run the build again, or "
+            "take what there is with --partial."
+        )
     form, items = _read(items_file)
     items = [_with_licence(item, licence) for item in items]
     rows = published(items, partial=partial)
@@ -130,7 +139,7 @@ def lay_out(
 
 def _read(path: Path) -> tuple[Form, list[Item]]:
     for where, row in lines.read(path):
-        if row.keys() >= _RAW_SORRY_BENCH:
+        if row.keys() >= RAW_SORRY_BENCH:
             raise DataError(
                 f"{where}: a row of SORRY-Bench, whose agreement forbids hosting and passing on: "
                 "publish a recipe of the set instead, which holds no rows."

@@ -58,7 +58,7 @@ def push(
     """
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, get_token
 
-    _require_name(repo_id)
+    require_name(repo_id)
     content = read_folder(folder)
     files = {path: described(data) for path, data in content.items()}
     text = content[CARD].decode("utf-8")
@@ -133,7 +133,8 @@ def _licences(parquet: bytes, where: Path) -> Counter[str]:
     return Counter(str(one or "") for one in table.column("licence").to_pylist())
 
 
-def _require_name(repo_id: str) -> None:
+def require_name(repo_id: str) -> None:
+    """DataError unless this can be a data set's name on the hub."""
     from huggingface_hub.errors import HFValidationError
     from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]  # documented
 

@@ -92,11 +92,15 @@ def read_recipe(path: Path) -> dict[str, Any]:
             f"take a newer polydrift, or the one that made it."
         )
     rows = found.get("rows")
-    if not isinstance(rows, list) or not all(
-        isinstance(row, dict)
-        and all(isinstance(row.get(key), str) for key in _ROW)
-        and row["language"] in LANGUAGES
-        for row in rows
+    if (
+        not isinstance(found.get("languages"), list)
+        or not isinstance(rows, list)
+        or not all(
+            isinstance(row, dict)
+            and all(isinstance(row.get(key), str) for key in _ROW)
+            and row["language"] in LANGUAGES
+            for row in rows
+        )
     ):
         raise DataError(f"{path}: its rows are damaged: fetch the recipe again.")
     return found

@@ -5,14 +5,16 @@
     merged.about          # of the build, and by how many people it was read, with what κ
 
 A review's export (`polydrift review export`) holds the rows of one language. A row that was
-reviewed takes the place of the same id and language; everything else stays as it was.
+reviewed gives its texts, status and doubts to the same id and language; everything else, its
+licence and source among it, stays as it was.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations
 from pathlib import Path
 
 from polydrift.data import lines
@@ -46,7 +48,7 @@ def merge(rows: Path, reviews: Sequence[Path]) -> Merged:
     there = {(item.id, item.language): item for item in items}
     places: dict[tuple[str, str], Path] = {}
     decided: Counter[str] = Counter()
-    people: list[Mapping[str, str]] = []
+    people: dict[Path, list[Mapping[str, str]]] = {path: [] for path in reviews}
     changed = 0
     for path in reviews:
         kind, reviewed = read_items(path)
@@ -73,18 +75,39 @@ def merge(rows: Path, reviews: Sequence[Path]) -> Merged:
                 decided[item.language] += 1
                 changed += item.texts != there[key].texts
             if isinstance(by, dict):
-                people.append({str(name): str(said) for name, said in by.items()})
-            there[key] = item
-    beside = rows.with_name(ABOUT)
+                people[path].append({str(name): str(said) for name, said in by.items()})
+            there[key] = replace(
+                there[key], texts=item.texts, status=item.status, doubts=item.doubts
+            )
+    beside = rows.parent / ABOUT
     about = read_about(beside) if beside.is_file() else About(name=rows.stem)
-    about = replace(about, reviewers=max(map(len, people), default=0), kappa=_kappa(people))
+    about = replace(about, reviewers=_number(people), kappa=_kappa(people.values()))
     ordered = [there[item.id, item.language] for item in items]
     return Merged(form, ordered, about, decided, changed)
 
 
-def _kappa(people: Sequence[Mapping[str, str]]) -> float | None:
-    """Cohen's κ of the two who decided first, over the rows that both decided; None without any."""
-    both = [[by[name] for name in sorted(by)[:2]] for by in people if len(by) >= 2]
+def _number(people: Mapping[Path, Sequence[Mapping[str, str]]]) -> int:
+    """How many people decided; a letter ("A") stands for somebody else in each review."""
+    return len(
+        {
+            (path if len(name) == 1 else None, name)
+            for path, rows in people.items()
+            for by in rows
+            for name in by
+        }
+    )
+
+
+def _kappa(reviews: Iterable[Sequence[Mapping[str, str]]]) -> float | None:
+    """Cohen's κ of the two who decided on most rows together in each review, over the rows of all
+    reviews; None if no row has two, or κ is undefined.
+    """
+    both: list[tuple[str, str]] = []
+    for rows in reviews:
+        together = Counter(pair for by in rows for pair in combinations(sorted(by), 2))
+        if together:
+            (one, two), _ = together.most_common(1)[0]
+            both += [(by[one], by[two]) for by in rows if one in by and two in by]
     if not both:
         return None
     found = agreement(

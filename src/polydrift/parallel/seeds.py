@@ -22,6 +22,7 @@ from polydrift.data.suites import survey_suite
 from polydrift.errors import DataError
 from polydrift.parallel.balance import length_of
 from polydrift.parallel.items import SOURCE, Item
+from polydrift.parallel.licences import stated_in
 
 ALIASES: dict[str, tuple[str, ...]] = {
     "id": ("id", "question_id", "index"),
@@ -46,8 +47,8 @@ def read_seeds(
 ) -> tuple[list[Item], list[str]]:
     """The English examples of a file, in its order, and a sentence for whatever was left out.
 
-    source: what the set is called. rows: the first so many. DataError, with file and line: a column
-    that is missing, the same id twice, nothing left.
+    source: what the set is called. licence: of rows that do not state their own. rows: the first so
+    many. DataError, with file and line: a column that is missing, the same id twice, nothing left.
     """
     table = mapping.pick(path, select or {})
     found = mapping.find(path, table, FIELDS, columns or {}, ALIASES)
@@ -79,7 +80,8 @@ def read_seeds(
             if f"{source}:{own}" in places:
                 left["of which the request stands there already"] += 1
                 continue
-        item = _item(f"{source}:{own}", texts, mapping.given(row, found["task"]), source, licence)
+        stated = stated_in(row, licence)
+        item = _item(f"{source}:{own}", texts, mapping.given(row, found["task"]), source, stated)
         if item.id in places:
             raise DataError(
                 f"{where}: id {own!r} stands already at {places[item.id]}: give each row its own, "

@@ -21,26 +21,23 @@ docs/building.md explains every key.
 from __future__ import annotations
 
 import json
-import math
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, PrivateAttr, ValidationError
 
-from polydrift.errors import DataError, StudyError
-from polydrift.parallel.licences import known
+from polydrift.errors import StudyError
+from polydrift.parallel.spec_checks import cross_checks, price_of_translator
 from polydrift.study import ALL, Code, Codes, Name, Section, Seed
-from polydrift.study_checks import Problem, located, sentences
+from polydrift.study_checks import located, sentences
 
 TARGETS: tuple[Code, ...] = tuple(code for code in ALL if code != "en")
 TASKS = (
     *("brainstorming", "classification", "closed_qa", "creative_writing"),
     *("general_qa", "information_extraction", "open_qa", "summarization"),
 )
-KINDS_OF_TRANSLATOR = ("vendor", "model", "service", "phrasebook")
-SETTINGS = {"google": "endpoint", "deepl": "server_url"}  # of services: where they are asked
 Price = tuple[Annotated[float, Field(ge=0)], Annotated[float, Field(ge=0)]]
 
 
@@ -90,7 +87,7 @@ class SuiteSource(Section):
     select: dict[str, str] = Field(default_factory=dict)
     kind: Literal["unsafe", "safe-lookalike"] | None = None
     language: Code | None = None
-    gated: bool | None = None
+    gated: bool = False
 
 
 class Write(Asked):
@@ -157,11 +154,9 @@ class Translator(Section):
     @property
     def reference(self) -> str:
         """Its name in tables and cards."""
-        return (
-            self.vendor or self.service or f"nllb:{self.model}"
-            if not self.phrasebook
-            else (f"phrasebook:{self.phrasebook}")
-        )
+        if self.phrasebook:
+            return f"phrasebook:{self.phrasebook}"
+        return self.vendor or self.service or f"nllb:{self.model}"
 
 
 class Checks(Section):
@@ -186,7 +181,6 @@ class Build(Section):
     """
 
     name: Name
-    description: str = ""
     languages: Codes = TARGETS
     seed: Seed = 0
     seeds: tuple[Seeds, ...] = ()
@@ -235,88 +229,13 @@ def load(path: Path) -> Build:
 
 def check(data: Mapping[str, Any], *, source: str, folder: Path = Path(), text: str = "") -> Build:
     """A build from plain data (what a TOML parser gives); all problems in one StudyError."""
-    problems = list(_cross_checks(data))
+    problems = list(cross_checks(data))
     build = None
     try:
         build = Build.model_validate_json(json.dumps(data, default=str))
     except ValidationError as error:
-        problems += [one for one in sentences(error, Build) if not _price_of_translator(one[0])]
+        problems += [one for one in sentences(error, Build) if not price_of_translator(one[0])]
     if problems or build is None:
         raise StudyError(located(problems, source, text))
     build._folder = folder
     return build
-
-
-def _cross_checks(data: Mapping[str, Any]) -> Iterator[Problem]:
-    """What no single field can know."""
-    seeds, suite = data.get("seeds"), data.get("suite")
-    if not seeds and not suite:
-        yield ("seeds",), "nothing to start from; add [[seeds]] (examples) or [suite] (prompts)."
-    if seeds and suite:
-        yield ("suite",), "a build makes examples or prompts; leave [[seeds]] or [suite] out."
-    for key in ("write", "balance", "harmless"):
-        if suite and key in data:
-            yield (key,), "this is for examples to tune on; a suite is translated as it is."
-    names = [row.get("name") for row in _tables(seeds)]
-    for number, name in enumerate(names):
-        if name is not None and name in names[:number]:
-            yield ("seeds", number, "name"), f"{name!r} is used twice; give each a name of its own."
-    for number, row in enumerate(_tables(seeds)):
-        yield from _licence(row, ("seeds", number))
-    if isinstance(suite, Mapping):
-        yield from _licence(suite, ("suite",))
-    called: set[tuple[str, str]] = set()
-    for number, row in enumerate(_tables(data.get("translators"))):
-        yield from _one_translator(row, ("translators", number))
-        for key in KINDS_OF_TRANSLATOR:
-            if key in row and (key, str(row[key])) in called:
-                path = ("translators", number, key)
-                yield path, f"{row[key]!r} is named twice; a row would not say which made it."
-            called.add((key, str(row.get(key))))
-    back = data.get("checks")
-    if isinstance(back, Mapping) and isinstance(back.get("round_trip"), Mapping):
-        yield from _one_translator(back["round_trip"], ("checks", "round_trip"))
-
-
-def _licence(row: Mapping[str, Any], path: tuple[str | int, ...]) -> Iterator[Problem]:
-    if isinstance(licence := row.get("licence"), str) and licence:
-        try:
-            known(licence)
-        except DataError as error:
-            yield (*path, "licence"), str(error)
-
-
-def _one_translator(row: Mapping[str, Any], path: tuple[str | int, ...]) -> Iterator[Problem]:
-    kinds = [key for key in KINDS_OF_TRANSLATOR if key in row]
-    if len(kinds) != 1:
-        yield path, "name one of `vendor`, `model`, `service` and `phrasebook`."
-        return
-    if kinds[0] == "service" and isinstance(row.get("settings"), Mapping):
-        known_one = SETTINGS.get(str(row["service"]), "")
-        for key in row["settings"]:
-            if key != known_one:
-                yield (*path, "settings"), f"unknown setting {key!r}; there is only {known_one!r}."
-    if "price" not in row:
-        return
-    wanted = "[read, written], each for a million tokens"
-    numbers = row["price"] if isinstance(row["price"], list) else []
-    if kinds[0] == "service":
-        wanted, numbers = "one number, for a million characters", [row["price"]] * 2
-    if len(numbers) != 2 or not all(map(_is_price, numbers)):
-        yield (*path, "price"), f"write {wanted}."
-
-
-def _is_price(value: object) -> bool:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return False
-    return math.isfinite(value) and value >= 0
-
-
-def _price_of_translator(path: tuple[str | int, ...]) -> bool:
-    """Whether `_one_translator` tells it: what a price is depends on who translates."""
-    return path[0] in ("translators", "checks") and "price" in path
-
-
-def _tables(value: object) -> list[Mapping[str, Any]]:
-    """The array tables under a key; whatever is malformed in them is pydantic's to tell."""
-    return [row for row in value if isinstance(row, Mapping)] if isinstance(value, list) else []

@@ -15,10 +15,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from polydrift.data.formats import rows
 from polydrift.data.suite_formats import BASE, ENCODED
 from polydrift.errors import DataError
 from polydrift.parallel.checks import verdict
 from polydrift.parallel.items import SOURCE, SUITE, Doubt, Item
+from polydrift.parallel.licences import may_be_shared, stated_in
 from polydrift.parallel.seeds import read_prompts
 from polydrift.parallel.spec import SuiteSource
 from polydrift.parallel.styles import FRAGILE, assemble, instructions
@@ -46,9 +48,19 @@ class SuiteItems:
         ]
 
 
-def is_gated(source: SuiteSource) -> bool:
-    """Whether rows may not leave this machine."""
-    return source.gated if source.gated is not None else source.format in GATED
+def licence_of(path: Path, source: SuiteSource) -> str:
+    """The licence of a suite's rows: that of the build file, unless something forbids more.
+
+    Rows may not leave this machine if the file says so of a single one, or holds raw ones of
+    SORRY-Bench; if the format is that of a gated suite; or if the build file says so.
+    """
+    if source.format in GATED:
+        return str(source.format)
+    stated = {stated_in(row, source.licence) for _, row in rows(path)}
+    forbidding = sorted(one for one in stated if not may_be_shared(one))
+    if forbidding:
+        return forbidding[0]
+    return "gated" if source.gated else source.licence
 
 
 def read_suite_source(path: Path, source: SuiteSource) -> SuiteItems:
@@ -64,10 +76,8 @@ def read_suite_source(path: Path, source: SuiteSource) -> SuiteItems:
         "styles": (*needed, *source.styles) if source.styles else None,
     }
     options = {name: value for name, value in options.items() if value}
-    gated = (source.format if source.format in GATED else "gated") if is_gated(source) else ""
-    items, notes = read_prompts(
-        path, source.data, licence=gated or source.licence, styles=wanted, options=options
-    )
+    licence = licence_of(path, source)
+    items, notes = read_prompts(path, source.data, licence=licence, styles=wanted, options=options)
     english = [item for item in items if item.language == SOURCE]
     own = {(item.id, item.language): item for item in items if item.language != SOURCE}
     return SuiteItems(english, own, tuple(wanted), notes)
@@ -87,12 +97,13 @@ def finish(
     found: list[Item] = []
     for item in suite.english:
         style = item.about["style"]
-        if style in ENCODED:
+        if style in ENCODED and item.id not in by_id:
             if item.id.partition("/")[0] in waiting:
                 continue
             found.append(_encoded(item, english, by_id, language))
         elif item.id in by_id:
-            found.append(_marked(by_id[item.id]) if style in FRAGILE else by_id[item.id])
+            row = by_id[item.id]  # the source's own are as their authors wrote them
+            found.append(_marked(row) if style in FRAGILE and row.translator else row)
     return [item for item in found if item.about["style"] in suite.wanted]
 
 

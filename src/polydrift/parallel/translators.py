@@ -27,6 +27,7 @@ from polydrift.translate.into import (
     LexiconInto,
     NllbInto,
     VendorInto,
+    plain,
 )
 from polydrift.translate.replies import Rendering
 
@@ -88,6 +89,7 @@ def _opened(build: Build, named: Named, kind: Kind) -> IntoLanguage:
         found.identity |= identity
     elif named.phrasebook:
         found = LexiconInto(locate(named.phrasebook, build.folder))
+        found.name = named.reference
     else:
         found = _service(build, named)
     return Only(found, named.languages) if named.languages else found
@@ -126,7 +128,14 @@ def way_back(build: Build) -> tuple[Translator, dict[str, Any]]:
             settings=named.settings,
             model_args=named.model_args,
         )
-        return vendor, {"vendor": named.vendor, "request": REQUEST, "settings": named.settings}
+        identity = {
+            "vendor": named.vendor,
+            "request": REQUEST,
+            "max_new_tokens": named.max_new_tokens,
+            "settings": plain(named.settings),
+            "model_args": plain(named.model_args),
+        }
+        return vendor, identity
     if named.phrasebook:
         from polydrift.translate.lexicon import Lexicon
 

@@ -30,6 +30,7 @@ from polydrift.parallel.journal import Journal
 from polydrift.parallel.seeds import written
 from polydrift.parallel.spec import TASKS, Asked, Write
 from polydrift.seeds import named_seed
+from polydrift.translate.into import plain
 
 REQUEST = """\
 Write {batch} new instructions with their answers, to train an assistant on everyday work.
@@ -122,7 +123,11 @@ def write_pairs(
 
 def about_of(asked: Asked) -> dict[str, Any]:
     """What of a model decides its replies, besides the request."""
-    return {"model": asked.vendor, "settings": asked.settings}
+    return {
+        "model": asked.vendor,
+        "settings": plain(asked.settings),
+        "model_args": plain(asked.model_args),
+    }
 
 
 def requests_of(seeds: Sequence[Item], wanted: Write, seed: int) -> list[str]:

@@ -29,15 +29,14 @@ Standing = Literal["undecided", "agreed", "differing", "settled"]
 @dataclass(frozen=True)
 class Pair:
     """Two reviewers compared. both: rows on which both have decided. same: of them, those with the
-    same decision. agreed: of these, those without different edits. edits: rows that both edited;
-    same_edits: of them, those with the same texts. agreement: of the decisions, None for no rows.
+    same decision. edits: rows that both edited; same_edits: of them, those with the same texts.
+    agreement: of the decisions, None for no rows.
     """
 
     first: str
     second: str
     both: int
     same: int
-    agreed: int
     edits: int
     same_edits: int
     agreement: Agreement | None
@@ -59,6 +58,15 @@ def reviewers(review: Review) -> list[str]:
     """Everybody with a lane of their own, in the order of their first actions."""
     sql = "SELECT lane FROM actions WHERE lane <> '' GROUP BY lane ORDER BY min(number)"
     return [name for (name,) in review.read(sql)]
+
+
+def deciders(review: Review) -> list[str]:
+    """The reviewers of whom any decision holds, in the same order: not those who took back all that
+    they decided, or only left a comment.
+    """
+    sql = "SELECT DISTINCT lane FROM states WHERE decision <> ''"
+    found = {name for (name,) in review.read(sql)}
+    return [name for name in reviewers(review) if name in found]
 
 
 def letters(review: Review) -> dict[str, str]:
@@ -107,44 +115,37 @@ def differing(review: Review) -> int:
 
 
 def agreements(review: Review) -> list[Pair]:
-    """Every two reviewers compared, in the order of their first actions."""
-    states = lanes(review)
-    states.pop(SETTLED)
+    """Every two of the deciders compared, in their order."""
     clusters = _clusters(review)
-    return [_pair(review, *two, states, clusters) for two in combinations(states, 2)]
+    return [_pair(review, *two, clusters) for two in combinations(deciders(review), 2)]
 
 
-def _pair(
-    review: Review,
-    first: str,
-    second: str,
-    states: Mapping[str, Mapping[int, State]],
-    clusters: Mapping[int, str],
-) -> Pair:
-    ours, theirs = states[first], states[second]
-    both = [
-        (place, ours[place], theirs[place])
-        for place in ours
-        if ours[place].decision and place in theirs and theirs[place].decision
-    ]
-    edits = [(a, b) for _, a, b in both if a.decision == b.decision == "edited"]
+def _pair(review: Review, first: str, second: str, clusters: Mapping[int, str]) -> Pair:
+    both = review.read(_BOTH, [first, second])
+    edits = [ours == theirs for _, a, b, ours, theirs in both if a == b == "edited"]
     return Pair(
         first=first,
         second=second,
         both=len(both),
-        same=sum(a.decision == b.decision for _, a, b in both),
-        agreed=sum(a.said == b.said for _, a, b in both),
+        same=sum(a == b for _, a, b, _, _ in both),
         edits=len(edits),
-        same_edits=sum(a.said == b.said for a, b in edits),
+        same_edits=sum(edits),
         agreement=agreement(
-            [a.decision for _, a, _ in both],
-            [b.decision for _, _, b in both],
+            [a for _, a, _, _, _ in both],
+            [b for _, _, b, _, _ in both],
             labels=DECISIONS[review.kind],
-            clusters=[clusters.get(place, str(place)) for place, _, _ in both],
+            clusters=[clusters.get(place, str(place)) for place, *_ in both],
         )
         if both
         else None,
     )
+
+
+_BOTH = (
+    "SELECT a.place, a.decision, b.decision, a.texts, b.texts FROM states AS a JOIN states AS b "
+    "ON b.place = a.place AND b.lane = ?2 WHERE a.lane = ?1 AND a.decision <> '' AND b.decision "
+    "<> '' ORDER BY a.place"
+)
 
 
 def _clusters(review: Review) -> dict[int, str]:

@@ -14,7 +14,8 @@ label that holds in the end: `--column label=settled --column second=-` compares
 
 Rows on which reviewers differ and that nobody settled are refused, unless they are to be kept
 (translations go back to "review" with the texts they came with; answers have no `settled`) or
-dropped. Reviewers have letters; their names come along only when asked for.
+dropped. Of answers, labels of two people at most may hold; who took all of theirs back, or only
+commented, is none of them. Reviewers have letters; their names come along only when asked for.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from typing import Any, Literal
 from polydrift.disk import write_atomically
 from polydrift.errors import DataError
 from polydrift.parallel.items import FORMS, STATUSES, Form, Item, as_row
-from polydrift.review.agree import Final, finals, letters, reviewers
+from polydrift.review.agree import Final, deciders, finals, letters
 from polydrift.review.records import Review
 from polydrift.review.states import State
 from polydrift.review.tasks import Entry
@@ -44,7 +45,7 @@ def write(
 
     unsettled: what becomes of rows on which reviewers differ. names: whether those of reviewers
     come along. DataError: another kind of file than .jsonl, nothing decided yet, differences that
-    are not settled, more than two people who labelled one answer.
+    are not settled, labels of more than two people.
     """
     if path.suffix != ".jsonl":
         raise DataError(f"{path}: what comes out is JSON lines; give --out a name in .jsonl.")
@@ -74,10 +75,10 @@ def _rows(
     unsettled: Unsettled | None,
 ) -> Iterator[dict[str, Any]]:
     form = next((form for form in FORMS if form.name == review.about["form"]), None)
-    order = reviewers(review)
-    if form is None and len(order) > 2:
+    people = len(deciders(review))
+    if form is None and people > 2:
         raise DataError(
-            f"{review.path}: {len(order)} people labelled; a table of labels has two, so leave "
+            f"{review.path}: {people} people labelled; a table of labels has two, so leave "
             "the others to a review of their own."
         )
     for place in range(1, review.size() + 1):

@@ -21,7 +21,6 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from http.cookies import CookieError, SimpleCookie
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
 
@@ -132,11 +131,10 @@ class Guard:
         return f"{self.cookie}={self.keys.cookie}; HttpOnly; SameSite=Strict; Path=/"
 
     def _check_cookie(self, headers: Mapping[str, str]) -> None:
-        try:
-            found = SimpleCookie(headers.get("cookie", "")).get(self.cookie)
-        except CookieError:
-            found = None
-        if found is None or not _equal(found.value, self.keys.cookie):
+        from starlette.requests import cookie_parser  # as lenient as browsers to others' cookies
+
+        found = cookie_parser(headers.get("cookie", "")).get(self.cookie, "")
+        if not _equal(found, self.keys.cookie):
             raise RefusedError(
                 403,
                 "Open the address that was printed when the review was started; every start has "

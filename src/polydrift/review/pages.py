@@ -10,7 +10,8 @@
     /find             the first row of a filter
 
 Every page works without JavaScript; static/keys.js adds the keys. What goes wrong is a page of one
-sentence, and a row that was changed in another tab is shown as it stands, with what was typed.
+sentence. Where nothing was saved, for the row was changed in another tab or the disk is full, the
+row is shown as it stands, with what was typed.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from fastapi.staticfiles import StaticFiles
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.exceptions import HTTPException
 
-from polydrift.errors import DataError, PolydriftError
+from polydrift.errors import DataError, PolydriftError, StoreError
 from polydrift.review import views
 from polydrift.review.guard import Guard, Keys
 from polydrift.review.look import PAGE, Look, shows
@@ -64,7 +65,7 @@ def pages(sitting: Sitting, keys: Keys, host: str) -> Guard:
         place: int, filters: Mapping[str, str], status: int = 200, **more: Any
     ) -> Response:
         shown = views.row(sitting, place, draft=more.pop("draft", None), **filters)
-        usual = {"edit": False, "note": "", "comment": None}
+        usual = {"edit": False, "note": "", "comment": None, "unsaved": status != 200}
         return draw("row.html", status, **(usual | shown | more))
 
     @app.get("/")
@@ -98,15 +99,15 @@ def pages(sitting: Sitting, keys: Keys, host: str) -> Guard:
                 texts=texts,
                 comment=comment,
             )
-        except (StaleError, DataError) as error:
+        except (StoreError, DataError) as error:
             return show_row(
                 place,
                 filters,
-                409 if isinstance(error, StaleError) else 422,
+                _status(error),
                 edit=bool(given),
                 draft=given,
-                note=str(error),
-                comment=form.get("comment") if form.get("do") == COMMENT else None,
+                note=_told(review, error),
+                comment=_commented(form),
             )
         if action == COMMENT:
             return _to(f"/row/{place}", filters)
@@ -118,8 +119,9 @@ def pages(sitting: Sitting, keys: Keys, host: str) -> Guard:
         filters = kept(form)
         try:
             place = review.undo(lane, reviewer, _number(form, "number"))
-        except StaleError as error:
-            return show_row(_number(form, "place"), filters, 409, note=str(error))
+        except StoreError as error:
+            place, note = _number(form, "place"), _told(review, error)
+            return show_row(place, filters, _status(error), note=note)
         return _to(f"/row/{place}", filters)
 
     @app.get("/find")
@@ -143,7 +145,7 @@ def pages(sitting: Sitting, keys: Keys, host: str) -> Guard:
 
     @app.exception_handler(PolydriftError)
     async def mistaken(request: Request, error: PolydriftError) -> Response:
-        return draw.error(404 if isinstance(error, DataError) else 500, str(error))
+        return draw.error(404 if isinstance(error, DataError) else 500, _told(review, error))
 
     @app.exception_handler(RequestValidationError)
     async def unreadable(request: Request, error: RequestValidationError) -> Response:
@@ -174,7 +176,7 @@ class _Drawing:
             lstrip_blocks=True,
         )
         self.environment.globals |= {
-            **{"kappa": views.kappa, "estimate": views.estimate, "query": _query},
+            **{"kappa": views.kappa, "query": _query},
             "html_language": views.html_language,
             "field_names": {"input": "context"},
         }
@@ -210,6 +212,19 @@ def _after(place: int, look: Look, filters: Mapping[str, str]) -> Response:
     return _to(f"/row/{following}", filters)
 
 
+def _status(error: PolydriftError) -> int:
+    """Of a page that says why nothing was saved."""
+    if isinstance(error, DataError):
+        return 422
+    return 409 if isinstance(error, StaleError) else 503
+
+
+def _told(review: Review, error: PolydriftError) -> str:
+    """What went wrong, without saying where the review lies."""
+    sentence = str(error).replace(str(review.path), "the review's file")
+    return sentence[:1].upper() + sentence[1:]
+
+
 def _number(form: Mapping[str, str], name: str) -> int:
     value = form.get(name, "")
     if not re.fullmatch(r"[0-9]{1,15}", value):
@@ -221,28 +236,28 @@ def _wanted(
     sitting: Sitting, place: int, entry: Entry, form: Mapping[str, str]
 ) -> tuple[str, dict[str, str] | None, str | None]:
     """(action, texts, comment) that a form asks for; DataError for what cannot be done."""
-    do = form.get("do", "")
+    review, do = sitting.review, form.get("do", "")
+    comment = _commented(form)
+    if comment and len(comment) > LONGEST_COMMENT:
+        raise DataError(f"A comment has at most {LONGEST_COMMENT:,} characters.")
     if do == COMMENT:
-        comment = form.get("comment", "").strip()
-        if len(comment) > LONGEST_COMMENT:
-            raise DataError(f"A comment has at most {LONGEST_COMMENT:,} characters.")
-        return COMMENT, None, comment
-    if do.startswith(TAKE) and sitting.settling:
-        return _taken(sitting, place, do.removeprefix(TAKE))
+        return COMMENT, None, form.get("comment", "").strip()
+    if do.startswith(TAKE) and sitting.settling and review.kind == "translations":
+        return *_taken(sitting, place, do.removeprefix(TAKE)), comment
     if do == "edited":
-        return (
-            do,
-            _edited(sitting.review, entry, sitting.review.state(place, sitting.lane).texts, form),
-            None,
-        )
+        return do, _edited(review, entry, review.state(place, sitting.lane).texts, form), comment
     if do == "accepted":
-        _complete(sitting.review, entry.texts)
-    return do, None, None
+        _complete(review, entry.texts)
+    return do, None, comment
 
 
-def _taken(
-    sitting: Sitting, place: int, number: str
-) -> tuple[str, dict[str, str] | None, str | None]:
+def _commented(form: Mapping[str, str]) -> str | None:
+    """The comment that was typed; None if it is the one that was there."""
+    typed = form.get("comment", "").strip()
+    return None if typed == form.get("commented", "").strip() else typed
+
+
+def _taken(sitting: Sitting, place: int, number: str) -> tuple[str, dict[str, str] | None]:
     """What a reviewer decided, by the number under which they are shown."""
     opinions = views.row(sitting, place)["opinions"]
     if not number.isdecimal() or int(number) >= len(opinions):
@@ -250,7 +265,7 @@ def _taken(
     state = opinions[int(number)].state
     if not state.decision:
         raise DataError("This reviewer only left a comment, and decided nothing.")
-    return state.decision, dict(state.texts) or None, None
+    return state.decision, dict(state.texts) or None
 
 
 def _edited(
@@ -258,11 +273,20 @@ def _edited(
 ) -> dict[str, str]:
     """The texts of an edit, all fields of them."""
     names = texts_of(review.about["form"])
-    texts = {name: form.get(TEXT + name, before.get(name, entry.texts[name])) for name in names}
+    texts = {}
+    for name in names:
+        came = entry.texts[name]
+        typed = form.get(TEXT + name, before.get(name, came))
+        texts[name] = came if _lines(typed) == _lines(came) else typed
     _complete(review, texts)
     if texts == entry.texts:
         raise DataError("Nothing differs from the translation as it came: accept it, or change it.")
     return texts
+
+
+def _lines(text: str) -> list[str]:
+    """A text as browsers send it: they change all ends of lines to the same."""
+    return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
 
 
 def _complete(review: Review, texts: Mapping[str, str]) -> None:

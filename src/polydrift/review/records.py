@@ -6,7 +6,7 @@
     review.undo("ANNA", "ANNA", number)                 # an action as well: nothing is removed
     review.act(1, "ANNA", "ANNA", "rejected", seen=0)   # StaleError: "Row 1 was changed …"
 
-What holds is derived from the actions (`states.replay`); the table `states` only spares deriving it
+What holds is derived from the actions (`states.held`); the table `states` only spares deriving it
 again for every page, and is made anew whenever a database is opened. An action is on the disk
 before `act` returns (write-ahead log, synchronous = FULL), and a database refuses to change or
 remove one. Every action says which action its author saw last (`seen`), so that two tabs, or two
@@ -26,7 +26,7 @@ from typing import Any, cast
 from polydrift import records
 from polydrift.errors import DataError, StoreError
 from polydrift.parallel.items import Doubt
-from polydrift.review.states import COMMENT, UNDO, Action, State, action_of, replay, state_of
+from polydrift.review.states import COMMENT, UNDO, Action, State, action_of, held, state_of
 from polydrift.review.tasks import DECISIONS, Entry, Kind
 
 PATIENCE = 10  # seconds that we wait for another process to finish writing
@@ -46,6 +46,7 @@ class Review:
                 path, timeout=PATIENCE, isolation_level=None, check_same_thread=False
             )
             self.base.execute("PRAGMA synchronous = FULL")
+            self.base.execute("PRAGMA foreign_keys = ON")
 
     def close(self) -> None:
         """Close the database; nothing waits to be written."""
@@ -126,9 +127,11 @@ class Review:
         texts: Mapping[str, str] | None = None,
         comment: str | None = None,
     ) -> int:
-        """Record a decision or a comment; returns the number of the row's last action.
+        """Record a decision, a comment, or both at once; returns the number of the row's last
+        action.
 
-        seen: what `last` gave when the row was shown. texts: all fields, of an edit. What holds
+        seen: what `last` gave when the row was shown. texts: all fields, of an edit. comment: None
+        leaves it as it is; one that comes with a decision is an action before it. What holds
         already is not recorded again. DataError: no such row or action. StaleError: the row was
         changed since it was shown, to something else than is wanted now.
         """
@@ -137,18 +140,23 @@ class Review:
         self.entry(place)
         with self.writing() as base:
             last, state = self.last(place, lane), self.state(place, lane)
-            wanted = (action, dict(texts or {}))
-            if (state.comment == comment) if action == COMMENT else (state.said == wanted):
+            wanted: list[tuple[str, str | None, str | None]] = []
+            if comment is not None and state.comment != comment:
+                wanted.append((COMMENT, None, comment))
+            if action != COMMENT and state.said != (action, dict(texts or {})):
+                wanted.append((action, _json(texts), None))
+            if not wanted:
                 return last
             if last != seen:
                 raise StaleError(
                     f"Row {place} was changed after this page was loaded, in another tab or by "
                     "somebody else, so nothing was saved; below is how it stands now."
                 )
-            values = [now(), reviewer, lane, place, action, _json(texts), comment, None]
-            number = cast(int, base.execute(_ADD, values).lastrowid)
-            self._derive(place, lane)
-        return number
+            for one, edit, said in wanted:
+                values = [now(), reviewer, lane, place, one, edit, said, None]
+                last = cast(int, base.execute(_ADD, values).lastrowid)
+            self._derive(place)
+        return last
 
     def latest(self, lane: str, reviewer: str) -> tuple[int, int, str] | None:
         """(number, place, action) of somebody's latest action that can be undone, if any."""
@@ -168,7 +176,7 @@ class Review:
                 )
             place = latest[1]
             base.execute(_ADD, [now(), reviewer, lane, place, UNDO, None, None, number])
-            self._derive(place, lane)
+            self._derive(place)
         return place
 
     def actions(self, place: int, lane: str) -> list[Action]:
@@ -179,14 +187,18 @@ class Review:
     def derive(self) -> None:
         """Make the table of states anew from the actions."""
         with self.writing() as base:
-            grouped: dict[tuple[int, str], list[Action]] = {}
+            grouped: dict[int, dict[str, list[Action]]] = {}
             for place, lane, *rest in self.read(f"{_ACTIONS} ORDER BY number"):
-                grouped.setdefault((place, lane), []).append(action_of(rest))
+                grouped.setdefault(place, {}).setdefault(lane, []).append(action_of(rest))
             base.execute("DELETE FROM states")
-            base.executemany(_STATE, [_stored(key, replay(of)) for key, of in grouped.items()])
+            for place, lanes in grouped.items():
+                base.executemany(_STATE, _stored(place, held(lanes)))
 
-    def _derive(self, place: int, lane: str) -> None:
-        self.base.execute(_STATE, _stored((place, lane), replay(self.actions(place, lane))))
+    def _derive(self, place: int) -> None:
+        lanes: dict[str, list[Action]] = {}
+        for _, lane, *rest in self.read(f"{_ACTIONS} WHERE place = ? ORDER BY number", [place]):
+            lanes.setdefault(lane, []).append(action_of(rest))
+        self.base.executemany(_STATE, _stored(place, held(lanes)))
 
 
 _ADD = (
@@ -230,8 +242,11 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
-def _stored(key: tuple[int, str], state: State) -> tuple[object, ...]:
-    return (*key, state.decision, _json(state.texts) or "", state.comment, state.last)
+def _stored(place: int, states: Mapping[str, State]) -> list[tuple[object, ...]]:
+    return [
+        (place, lane, one.decision, _json(one.texts) or "", one.comment, one.last)
+        for lane, one in states.items()
+    ]
 
 
 def _json(texts: Mapping[str, str] | None) -> str | None:

@@ -36,6 +36,9 @@ SCHEMA = (
         BEGIN SELECT RAISE(ABORT, 'actions are only ever added'); END""",
     """CREATE TRIGGER actions_remain BEFORE DELETE ON actions
         BEGIN SELECT RAISE(ABORT, 'actions are only ever added'); END""",
+    """CREATE TRIGGER actions_keep_their_numbers BEFORE INSERT ON actions
+        WHEN EXISTS (SELECT 1 FROM actions WHERE number = NEW.number OR undoes = NEW.undoes)
+        BEGIN SELECT RAISE(ABORT, 'actions are only ever added'); END""",  # INSERT OR REPLACE
     f"PRAGMA application_id = {APPLICATION}",
     f"PRAGMA user_version = {VERSION}",
 )

@@ -7,13 +7,14 @@
     'accepted'
 
 An action belongs to a row and a lane: a reviewer's own, or `SETTLED` for what settles differences.
+A settlement holds as long as the reviewers' decisions are those that it settled.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import cast
 
 from polydrift.errors import DataError
@@ -57,11 +58,8 @@ class State:
 
 def replay(actions: Sequence[Action]) -> State:
     """What holds after these actions on one row in one lane, in the order of their numbers."""
-    undone = {action.undoes for action in actions if action.undoes}
     decision, comment, texts = "", "", None
-    for action in actions:
-        if action.action == UNDO or action.number in undone:
-            continue
+    for action in _standing(actions):
         if action.action == COMMENT:
             comment = action.comment or ""
         else:
@@ -69,10 +67,33 @@ def replay(actions: Sequence[Action]) -> State:
     return State(decision, texts or {}, comment, actions[-1].number if actions else 0)
 
 
+def held(lanes: Mapping[str, Sequence[Action]]) -> dict[str, State]:
+    """What holds of one row in each of its lanes. A settlement is none any more when what a
+    reviewer says is not what it was then: the row is to be settled again.
+    """
+    states = {lane: replay(actions) for lane, actions in lanes.items()}
+    settled = [one for one in _standing(lanes.get(SETTLED, ())) if one.action != COMMENT]
+    if settled:
+        before = {
+            lane: replay([action for action in actions if action.number < settled[-1].number])
+            for lane, actions in lanes.items()
+        }
+        if any(before[lane].said != states[lane].said for lane in lanes if lane != SETTLED):
+            states[SETTLED] = replace(states[SETTLED], decision="", texts={})
+    return states
+
+
+def _standing(actions: Sequence[Action]) -> list[Action]:
+    """The actions that were not undone, without those that undid."""
+    undone = {action.undoes for action in actions if action.undoes}
+    return [one for one in actions if one.action != UNDO and one.number not in undone]
+
+
 def state_of(row: Sequence[object]) -> tuple[int, str, State]:
     """(place, lane, state) of a row of the table `states`."""
     place, lane, decision, texts, comment, last = row
-    state = State(str(decision), json.loads(str(texts) or "{}"), str(comment), cast(int, last))
+    edit = json.loads(str(texts)) if texts else {}
+    state = State(str(decision), edit, str(comment), cast(int, last))
     return cast(int, place), str(lane), state
 
 

@@ -22,7 +22,7 @@ from typing import Literal, TypeVar
 
 import numpy as np
 
-from polydrift.data import mapping
+from polydrift.data import lines, mapping
 from polydrift.data.foreign import FINISH_WORDS
 from polydrift.data.lines import Row
 from polydrift.errors import DataError
@@ -99,6 +99,11 @@ def translations(path: Path, language: str, *, source: Path | None = None) -> Ta
                 f"{language}, such as {lost[0]!r}: add them, or name the file that has them with "
                 "--source."
             )
+    for item in own:
+        doubts = {f"doubt {doubt.kind}": doubt.says for doubt in item.doubts}
+        _whole(
+            {**item.about, "translator": item.translator, **doubts}, {}, f"{path}: row {item.id}"
+        )
     rows = (_translation(item, english.get(item.id)) for item in own)
     return Task("translations", form.name, tuple(rows), {"language": language})
 
@@ -241,8 +246,17 @@ def _answer(row: Row, found: Mapping[str, str | None], where: str, language: str
             if answer is None
             else mapping.text(row, found["answer"] or "", where, empty=True),
         },
-        about=about | {name: _word(row[name]) for name in _OF_A_STUDY if name in row},
+        about=_whole(about, found, where)
+        | {name: _word(row[name]) for name in _OF_A_STUDY if name in row},
     )
+
+
+def _whole(about: Mapping[str, str], found: Mapping[str, str | None], where: str) -> dict[str, str]:
+    """The same; DataError for what no file can hold: half of a surrogate pair."""
+    return {
+        name: lines.checked(value, found.get(name) or name, where, empty=True)
+        for name, value in about.items()
+    }
 
 
 def _word(value: object) -> str:

@@ -4,8 +4,9 @@
     shown = row(sitting, 17, show="doubted")
     shown["fields"][0].doubts        # (Doubt(kind="number", field="response", says="12 is …"),)
 
-A reviewer sees the row and what they did themselves. Who settles also sees what the reviewers did,
-under letters. Of an answer only its prompt, itself and its language are shown: no model, no id.
+A reviewer sees the row and what they did themselves, and nothing of others. Who settles also sees
+what the reviewers did, under letters. Of an answer only its prompt, itself and its language are
+shown: no model, no id.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Any, NamedTuple
 
+from polydrift import records
 from polydrift.errors import DataError
 from polydrift.languages import LANGUAGES
 from polydrift.parallel.items import Doubt
@@ -142,7 +144,6 @@ def frame(sitting: Sitting, *, show: str = "all", find: str = "") -> dict[str, A
     return {
         "sitting": sitting,
         "kind": review.kind,
-        "form": review.about["form"],
         "decisions": DECISIONS[review.kind],
         "shows": shows(review, lane),
         "show": show,
@@ -151,7 +152,15 @@ def frame(sitting: Sitting, *, show: str = "all", find: str = "") -> dict[str, A
         "progress": progress(review, lane),
         "size": review.size(),
         "latest": review.latest(lane, sitting.reviewer),
+        "mine": _mine(sitting),
     }
+
+
+def _mine(sitting: Sitting) -> str:
+    """By which a tab knows what was typed and not sent as this person's, in this review."""
+    about = sitting.review.about
+    of = [about["digest"], about["begun"], sitting.settling, sitting.reviewer]
+    return records.digest(of)[:16]
 
 
 def _fields(
@@ -205,21 +214,22 @@ def _opinions(sitting: Sitting, place: int, entry: Entry) -> list[Opinion]:
 
 
 def summary(sitting: Sitting) -> dict[str, Any]:
-    """The summary's page: how far everybody is, and how far they agree."""
+    """The summary's page: how far a reviewer is; for who settles, how far everybody is and how far
+    they agree.
+    """
     review = sitting.review
-    order = reviewers(review)
-    called = {name: name if sitting.names else letter for name, letter in letters(review).items()}
-    if not sitting.settling:
-        called[sitting.reviewer] = f"you ({sitting.reviewer})"
-    waiting = progress(review, SETTLED)
-    return {
+    shown = {
         **frame(sitting, show=next(iter(shows(review, sitting.lane)))),
         "file": review.about["file"] if review.kind == "translations" else "",
         "begun": review.about["begun"][:10],
-        "reviewers": [(called[name], progress(review, name)) for name in order],
-        "pairs": [(called[one.first], called[one.second], one) for one in agreements(review)],
-        "settled": waiting,
+        "reviewers": [],
+        "pairs": [],
     }
+    if sitting.settling:
+        called = {n: n if sitting.names else letter for n, letter in letters(review).items()}
+        shown["reviewers"] = [(called[n], progress(review, n)) for n in reviewers(review)]
+        shown["pairs"] = [(called[p.first], called[p.second], p) for p in agreements(review)]
+    return shown
 
 
 def estimate(found: Estimate) -> str:

@@ -7,8 +7,8 @@
 
 Protected spans go as masks (`protect`); a text whose masks do not all come back goes once more as
 it is. A request that is refused is taken apart, so that one bad text costs no other. What fails for
-a passing reason is tried again, then "failed" and not final; after GIVE_UP requests in a row it is
-an error.
+a passing reason is tried again, then "failed" and not final; after GIVE_UP requests in a row the
+service is left alone, and the texts that it was not sent are absent.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ class Service(ABC):
     texts: ClassVar[int]  # in a request
     characters: ClassVar[int]  # in a request, unless one text has more
     called: ClassVar[Mapping[str, Sequence[str]]]  # what it may call languages, the best first
+    gives_up: ClassVar[bool] = True  # `into` may end before all texts are there
 
     def __init__(
         self, *, keep: Sequence[str] = (), tries: int = 6, timeout: float = 60.0, pause: float = 1.0
@@ -75,7 +76,9 @@ class Service(ABC):
     def into(
         self, texts: Sequence[str], target: str, progress: Progress = silent
     ) -> Iterator[tuple[int, Rendering]]:
-        """See `IntoLanguage.into`; a request's rows come together."""
+        """See `IntoLanguage.into`; a request's rows come together, and none after GIVE_UP requests
+        that failed in a row.
+        """
         code = self._codes[reachable(self, target).code]
         blank = [i for i, text in enumerate(texts) if not text.strip()]
         yield from ((i, Rendering(texts[i])) for i in blank)
@@ -87,7 +90,7 @@ class Service(ABC):
             progress(done / len(texts), f"{done} of {len(texts)} texts")
             yield from zip(batch, made, strict=True)
             if failures == GIVE_UP:
-                raise ModelError(f"{GIVE_UP} requests in a row have failed: {made[-1].says}")
+                return
 
     def _batches(self, texts: Sequence[str], blank: set[int]) -> Iterator[list[int]]:
         batch: list[int] = []

@@ -48,6 +48,8 @@ _VARIETY = {
     "zh": ", in simplified characters",
     "pt": " as in Brazil",
 }  # as the sets that come along
+_HIDDEN = re.compile("key|token$|secret|password|headers|url|timeout|retries", re.IGNORECASE)
+_JSON = (str, int, float, bool, list, dict)
 TOGETHER = 32  # texts whose sentences NLLB is given at once
 
 _PURPOSE: dict[Kind, str] = {
@@ -92,7 +94,8 @@ class IntoLanguage(Protocol):
     def into(
         self, texts: Sequence[str], target: str, progress: Progress = silent
     ) -> Iterator[tuple[int, Rendering]]:
-        """(place of a text, what was made of it), each place once, as they are done.
+        """(place of a text, what was made of it), each place once, as they are done; places that a
+        service (`Service`) was not asked for, since it failed again and again, are absent.
 
         A blank text stays as it is. DataError: a language that it does not know. ModelError: a
         model or service that no text can be sent to. Closing the iterator ends the work.
@@ -131,8 +134,8 @@ class VendorInto:
             "request": digest([REQUEST, _PURPOSE[kind], _VARIETY]),
             "temperature": 0.0,
             "max_new_tokens": max_new_tokens,
-            "settings": _plain(settings or {}),
-            "model_args": _plain(model_args or {}),
+            "settings": plain(settings or {}),
+            "model_args": plain(model_args or {}),
         }
         self._kind, self._keep = kind, tuple(keep)
         self._decoding = Decoding(temperature=0.0, max_new_tokens=max_new_tokens)
@@ -175,14 +178,23 @@ class VendorInto:
         )
 
 
-def _plain(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """What of a model's settings decides its replies: JSON values, no address and no secret."""
-    hidden = re.compile("key|token$|secret|password|headers|url|timeout|retries", re.IGNORECASE)
+def plain(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a model's settings decides its replies: JSON values, no address and no secret, in
+    tables and lists within them neither.
+    """
     return {
-        name: value
+        name: _inner(value)
         for name, value in settings.items()
-        if not hidden.search(name) and isinstance(value, str | int | float | bool | list | dict)
+        if not _HIDDEN.search(str(name)) and isinstance(value, _JSON)
     }
+
+
+def _inner(value: Any) -> Any:
+    if isinstance(value, dict):
+        return plain(value)
+    if isinstance(value, list):
+        return [_inner(one) for one in value if isinstance(one, _JSON)]
+    return value
 
 
 def reachable(translator: IntoLanguage, target: str) -> Language:

@@ -28,8 +28,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
+from itertools import count, product
 from typing import NamedTuple
 
 _FILES = (
@@ -171,7 +172,8 @@ def mask(text: str, keep: Sequence[str] = ()) -> tuple[str, dict[str, str]]:
     Words that translators copy by themselves (kind "word") are left, for their sentence needs them.
     A span that occurs twice has one mask. No mask occurs in the text itself.
     """
-    first = next(sign for sign in ("WQ", "QW", "WXQ", "QXW", "WQX") if sign not in text.upper())
+    capitals = text.upper()
+    first = next(sign for sign in _signs() if sign not in capitals)
     table: dict[str, str] = {}
     masks: dict[str, str] = {}
     parts: list[str] = []
@@ -184,6 +186,13 @@ def mask(text: str, keep: Sequence[str] = ()) -> tuple[str, dict[str, str]]:
         parts += [text[at : span.start], sign]
         at = span.end
     return "".join([*parts, text[at:]]), table
+
+
+def _signs() -> Iterator[str]:
+    """What masks may begin with, the best first. Without end, so that no text holds all."""
+    yield from ("WQ", "QW", "WXQ", "QXW", "WQX")
+    for size in count(4):
+        yield from map("".join, product("WQX", repeat=size))
 
 
 def unmask(text: str, table: Mapping[str, str]) -> str | None:

@@ -169,11 +169,13 @@ class GoogleInto(Service):
             return call(client)
         except GoogleAPICallError as error:
             self._fail(error)
+        except requests.JSONDecodeError as error:
+            raise self._broken(type(error).__name__) from error
         except requests.Timeout as error:
             raise UnansweredError(
                 timed_out(self.name, self._timeout, self._tries), final=False
             ) from error
-        except (requests.ConnectionError, google.auth.exceptions.TransportError) as error:
+        except (requests.RequestException, google.auth.exceptions.TransportError) as error:
             raise UnansweredError(
                 unreachable(self.name, first_cause(error), self._tries), final=False
             ) from error

@@ -10,7 +10,8 @@ is text to be translated and not to be followed. What is no translation comes ba
 limit ended, and a refusal. A reply counts as a refusal if the rules (judges/rules.py) say so of it
 in English and do not say so of the sentence: a translated refusal is a refusal on both sides. Where
 the rules know the refusal in English only, a right translation is lost; it is recorded, and a
-verdict is not turned round.
+verdict is not turned round. A sentence that the vendor refuses for good (HTTP 400) comes back as ""
+too; a vendor that fails is an error, raised when every sentence has been asked.
 
 Keys, retries and the cache are Inspect's; see engine/vendor.py.
 """
@@ -76,15 +77,15 @@ class VendorTranslator:
             REQUEST.format(language=language.name, sentence=sentence) if sentence.strip() else ""
             for sentence in sentences
         ]
-        ((_, found),) = self._engine.answer(
-            requests, self._decoding, seeds=[0] * len(requests), progress=progress
-        )
-        if isinstance(found, ModelError):
-            raise found
-        return [
-            _translation(sentence, reply, language.code)
-            for sentence, reply in zip(sentences, found, strict=True)
-        ]
+        made = [""] * len(requests)
+        asked = self._engine.each(requests, self._decoding, [0] * len(requests))
+        for done, (i, found) in enumerate(asked, 1):
+            if isinstance(found, Generated):
+                made[i] = _translation(sentences[i], found, language.code)
+            elif not found.final:
+                raise ModelError(found.sentence)
+            progress(done / len(requests), f"{done} of {len(requests)} answers")
+        return made
 
 
 def _translation(sentence: str, reply: Generated, source: str) -> str:

@@ -18,11 +18,12 @@ function withKey(attribute, key) {
 document.addEventListener("keydown", (event) => {
   if (event.isComposing || event.repeat || event.altKey) return;
   const at = event.target;
-  const typing = at.matches("textarea, input, select");
+  const typing = at.matches("textarea, input:not([type=checkbox]), select");
   if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
     if (!at.matches("textarea")) return;
     event.preventDefault();
-    at.form.requestSubmit(at.form.querySelector("button[name=do]"));
+    const comment = at.id === "comment" && at.closest("section").querySelector("button");
+    at.form.requestSubmit(comment || at.form.querySelector("button[name=do]"));
     return;
   }
   if (event.ctrlKey || event.metaKey) return;
@@ -31,6 +32,7 @@ document.addEventListener("keydown", (event) => {
     at.blur();
     return;
   }
+  if (event.key.length === 1 && localStorage.getItem("single keys") === "off") return;
   const pressed = withKey("data-key", nameOf(event));
   const entered = pressed ? null : withKey("data-focus", nameOf(event));
   if (!pressed && !entered) return;
@@ -38,6 +40,14 @@ document.addEventListener("keydown", (event) => {
   if (pressed) pressed.click();
   else entered.focus();
 });
+
+// For who speaks to the machine, or hits keys by accident: keys of one character can be turned off.
+const off = document.querySelector("#off input");
+if (off) {
+  off.closest("#off").hidden = false;
+  off.checked = localStorage.getItem("single keys") === "off";
+  off.addEventListener("change", () => localStorage.setItem("single keys", off.checked ? "off" : "on"));
+}
 
 const show = document.getElementById("show");
 if (show) {
@@ -54,28 +64,31 @@ if (show) {
   show.addEventListener("change", () => { if (!byKey) show.form.requestSubmit(); });
 }
 
-// What is typed into an edit is kept in this tab until the row has another action: a closed lid, a
-// reload or a server that went away costs nothing.
-const edit = document.querySelector("form[data-draft]");
-if (edit) {
-  const [place, seen] = edit.dataset.draft.split("/");
-  const name = `draft/${place}`;
-  const areas = [...edit.querySelectorAll("textarea")];
-  const texts = () => Object.fromEntries(areas.map((area) => [area.name, area.value]));
+// What is typed and not sent is kept in this tab: a closed lid, a reload, the next row or a server
+// that went away costs nothing. An edit is kept until the row has another action, a comment until
+// another is saved; data-draft names whose it is, of which review and row.
+for (const part of document.querySelectorAll("[data-draft]")) {
+  const name = `draft/${part.dataset.draft}`;
+  const areas = [...part.querySelectorAll("textarea")].filter((one) => one.closest("[data-draft]") === part);
+  const before = part.querySelector("[name=commented]").value;
+  const texts = () => areas.map((area) => area.value);
+  const keep = () => sessionStorage.setItem(name, JSON.stringify({ before, texts: texts() }));
+  const hint = part.querySelector(".restored");
   let kept = null;
   try { kept = JSON.parse(sessionStorage.getItem(name)); } catch { kept = null; }
-  if (kept && kept.seen === seen && areas.some((area) => (kept.texts[area.name] ?? area.value) !== area.value)) {
-    for (const area of areas) area.value = kept.texts[area.name] ?? area.value;
-    edit.querySelector(".restored").hidden = false;
+  if ("unsaved" in part.dataset) keep();
+  else if (kept && kept.before === before && kept.texts.some((text, place) => text !== areas[place].value)) {
+    areas.forEach((area, place) => { area.value = kept.texts[place]; });
+    hint.hidden = false;
   } else sessionStorage.removeItem(name);
-  edit.addEventListener("input", () => sessionStorage.setItem(name, JSON.stringify({ seen, texts: texts() })));
-  edit.addEventListener("reset", () => {
+  part.addEventListener("input", (event) => { if (areas.includes(event.target)) keep(); });
+  areas[0]?.form.addEventListener("reset", () => {
     sessionStorage.removeItem(name);
-    edit.querySelector(".restored").hidden = true;
+    hint.hidden = true;
   });
-  const first = areas[0];
-  if (first) first.setSelectionRange(first.value.length, first.value.length);
 }
+const first = document.querySelector("form.edit textarea");
+if (first) first.setSelectionRange(first.value.length, first.value.length);
 
 // A form is sent once, however often its button is pressed.
 document.addEventListener("submit", (event) => {
