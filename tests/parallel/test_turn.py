@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from typing import ClassVar
 
 import pytest
 
@@ -12,7 +13,7 @@ from polydrift.parallel.items import BENIGN, Doubt
 from polydrift.parallel.journal import Journal
 from polydrift.parallel.translators import Only
 from polydrift.parallel.turn import ENDINGS, STOP, Attempt, turn
-from polydrift.translate.into import LexiconInto, VendorInto
+from polydrift.translate.into import LexiconInto, Rendering, VendorInto
 from tests.engine.test_served import loopback  # noqa: F401  # no test may look up another machine
 from tests.parallel.serving import (
     KEY,
@@ -253,7 +254,7 @@ def test_ten_failures_in_a_row_stop_and_all_rows_wait(first, second, journal):
     first.always = broken
     made = turn(items, BENIGN, "da", both(first, second), journal)
     assert (made.items, made.waiting.total()) == ([], 10)
-    assert made.waiting[f"{LOCAL} failed {STOP} times in a row."] > 0
+    assert made.waiting[f"{LOCAL} was left alone after failures in a row."] > 0
     assert STOP <= len(first.asked) <= STOP + 2
     assert second.asked == []
     first.always = None
@@ -302,6 +303,31 @@ def test_equal_texts_are_asked_once(first, journal):
     made = turn(same, BENIGN, "da", [at(first)], journal)
     assert len(made.items) == 3
     assert Counter(first.texts()).most_common(1)[0][1] == 1
+
+
+class Batches:
+    """A service whose first request, of many texts, fails; the next are answered."""
+
+    name, gives_up = "batches", True
+    identity: ClassVar = {"service": "batches"}
+    languages = frozenset({"da"})
+
+    def into(self, texts, target, progress=None):
+        for number in range(len(texts)):
+            if number < 2 * STOP:
+                yield number, Rendering("", "failed", "batches fails (HTTP 503).", False)
+            else:
+                yield number, Rendering(texts[number].swapcase())
+
+
+@pytest.mark.parametrize("only", [False, True])
+def test_a_service_says_itself_when_it_is_left_alone(journal, only):
+    items = english(2 * STOP)
+    translator = Only(Batches(), ["da"]) if only else Batches()
+    made = turn(items, BENIGN, "da", [translator], journal)
+    assert set(made.waiting) == {"batches fails (HTTP 503)."}
+    assert 0 < made.waiting["batches fails (HTTP 503)."] < len(items)
+    assert len(made.items) + made.waiting.total() == len(items)
 
 
 @pytest.mark.parametrize("seed", range(6))

@@ -39,7 +39,7 @@ class Only:
         self._inner = inner
         self.name = inner.name
         self.identity = inner.identity
-
+        self.gives_up = getattr(inner, "gives_up", False)
         self._languages = frozenset(languages)
 
     @property

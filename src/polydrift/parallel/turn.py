@@ -156,7 +156,7 @@ def _one(
 def _ending(row: _Row, name: str, part: Rendering | None, translator: str) -> tuple[str, str]:
     """How a translator ended that gave no text for a field, and what it said."""
     if part is None or (part.problem == "failed" and not part.final):
-        row.waits = part.says if part else f"{translator} failed {STOP} times in a row."
+        row.waits = part.says if part else f"{translator} was left alone after failures in a row."
         return "waiting", row.waits
     kind = "refused" if part.problem in ("refused", "filtered") else "missing"
     row.why.append(Doubt(kind, name, f"{translator}: {part.says or part.problem}"))
@@ -186,6 +186,7 @@ def renderings(
     if not missing:
         return found
     total, before, failures = len(texts), len(found), 0
+    gives_up = getattr(translator, "gives_up", False)  # counts requests itself, of many texts each
 
     def tell(done: float, text: str) -> None:
         progress((before + done * len(missing)) / total, text)
@@ -200,7 +201,7 @@ def renderings(
             else:
                 failures = 0
                 journal.put(keys[text], _stored(rendering), "translate")
-            if failures == STOP:
+            if failures == STOP and not gives_up:
                 break
     return found
 
