@@ -19,6 +19,7 @@ Keys, retries and the cache are Inspect's; see engine/vendor.py.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from typing import Any
 
 from polydrift.engine.interface import Decoding, Generated
@@ -79,12 +80,13 @@ class VendorTranslator:
         ]
         made = [""] * len(requests)
         asked = self._engine.each(requests, self._decoding, [0] * len(requests))
-        for done, (i, found) in enumerate(asked, 1):
-            if isinstance(found, Generated):
-                made[i] = _translation(sentences[i], found, language.code)
-            elif not found.final:
-                raise ModelError(found.sentence)
-            progress(done / len(requests), f"{done} of {len(requests)} answers")
+        with closing(asked) as arriving:  # type: ignore[type-var]  # a generator, though typed as less
+            for done, (i, found) in enumerate(arriving, 1):
+                if isinstance(found, Generated):
+                    made[i] = _translation(sentences[i], found, language.code)
+                elif not found.final:
+                    raise ModelError(found.sentence)
+                progress(done / len(requests), f"{done} of {len(requests)} answers")
         return made
 
 
