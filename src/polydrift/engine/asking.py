@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Generator, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 
@@ -116,7 +116,7 @@ def one_by_one(
     prompts: Sequence[str],
     seeds: Sequence[int],
     at_once: int,
-) -> Iterator[tuple[int, Generated | Failure]]:
+) -> Generator[tuple[int, Generated | Failure], None, None]:
     """(place of a prompt, its answer or why it has none), as requests end, `at_once` in flight.
 
     Empty prompts come first. ModelError, after all that had ended, for what no prompt can survive.

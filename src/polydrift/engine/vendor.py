@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Generator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -91,7 +91,7 @@ class Vendor:
 
     def each(
         self, prompts: Sequence[str], decoding: Decoding, seeds: Sequence[int]
-    ) -> Iterator[tuple[int, Generated | asking.Failure]]:
+    ) -> Generator[tuple[int, Generated | asking.Failure], None, None]:
         """Ask the one model there is: (place of a prompt, its answer or why it has none), as
         requests end.
 

@@ -8,7 +8,7 @@ asked.failed          # why, in a sentence, with how often
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
@@ -28,7 +28,7 @@ class Each(Protocol):
 
     def each(
         self, prompts: Sequence[str], decoding: Decoding, seeds: Sequence[int]
-    ) -> Iterator[tuple[int, Generated | Failure]]:
+    ) -> Generator[tuple[int, Generated | Failure], None, None]:
         """See `Vendor.each`."""
         ...
 
@@ -98,7 +98,7 @@ def replies(
     seeds = [named_seed(kind, keys[number]) for number in missing]
     in_a_row = 0
     asked = engine.each([requests[number] for number in missing], decoding, seeds)
-    with closing(asked) as arriving:  # type: ignore[type-var]  # a generator, though typed as less
+    with closing(asked) as arriving:
         for done, (index, result) in enumerate(arriving if missing else (), start=1):
             key = keys[missing[index]]
             if isinstance(result, Failure) and not result.final:

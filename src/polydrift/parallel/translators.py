@@ -10,7 +10,7 @@ this one's.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +49,7 @@ class Only:
 
     def into(
         self, texts: Sequence[str], target: str, progress: Progress = silent
-    ) -> Iterator[tuple[int, Rendering]]:
+    ) -> Generator[tuple[int, Rendering], None, None]:
         """See `IntoLanguage.into`."""
         return self._inner.into(texts, target, progress)
 

@@ -192,7 +192,7 @@ def renderings(
         progress((before + done * len(missing)) / total, text)
 
     asked = translator.into(missing, target, tell)
-    with closing(asked) as arriving:  # type: ignore[type-var]  # a generator, though typed as less
+    with closing(asked) as arriving:
         for index, rendering in arriving:
             text = missing[index]
             found[text] = rendering

@@ -109,11 +109,6 @@ def _final(place: int, states: Mapping[str, Mapping[int, State]]) -> Final:
     return Final("agreed", first, by, comments)
 
 
-def differing(review: Review) -> int:
-    """How many rows wait to be settled."""
-    return sum(final.standing == "differing" for final in finals(review).values())
-
-
 def agreements(review: Review) -> list[Pair]:
     """Every two of the deciders compared, in their order."""
     clusters = _clusters(review)

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, ClassVar, TypeVar
 
@@ -75,7 +75,7 @@ class Service(ABC):
 
     def into(
         self, texts: Sequence[str], target: str, progress: Progress = silent
-    ) -> Iterator[tuple[int, Rendering]]:
+    ) -> Generator[tuple[int, Rendering], None, None]:
         """See `IntoLanguage.into`; a request's rows come together, and none after GIVE_UP requests
         that failed in a row.
         """

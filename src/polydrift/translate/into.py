@@ -22,7 +22,7 @@ What is wrong with the translation itself (language, length, protected spans) ot
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -93,7 +93,7 @@ class IntoLanguage(Protocol):
 
     def into(
         self, texts: Sequence[str], target: str, progress: Progress = silent
-    ) -> Iterator[tuple[int, Rendering]]:
+    ) -> Generator[tuple[int, Rendering], None, None]:
         """(place of a text, what was made of it), each place once, as they are done; places that a
         service (`Service`) was not asked for, since it failed again and again, are absent.
 
@@ -150,7 +150,7 @@ class VendorInto:
 
     def into(
         self, texts: Sequence[str], target: str, progress: Progress = silent
-    ) -> Iterator[tuple[int, Rendering]]:
+    ) -> Generator[tuple[int, Rendering], None, None]:
         """See `IntoLanguage.into`; up to `at_once` requests are in flight."""
         language = reachable(self, target)
         requests = [self.request(text, target) if text.strip() else "" for text in texts]
@@ -253,7 +253,7 @@ class NllbInto:
 
     def into(
         self, texts: Sequence[str], target: str, progress: Progress = silent
-    ) -> Iterator[tuple[int, Rendering]]:
+    ) -> Generator[tuple[int, Rendering], None, None]:
         """See `IntoLanguage.into`; rows come TOGETHER at a time."""
         code = reachable(self, target).code
         for start in range(0, len(texts), TOGETHER):
@@ -346,7 +346,7 @@ class LexiconInto:
 
     def into(
         self, texts: Sequence[str], target: str, progress: Progress = silent
-    ) -> Iterator[tuple[int, Rendering]]:
+    ) -> Generator[tuple[int, Rendering], None, None]:
         """See `IntoLanguage.into`."""
         rows = self._rows[reachable(self, target).code]
         for i, text in enumerate(texts):

@@ -80,7 +80,7 @@ class VendorTranslator:
         ]
         made = [""] * len(requests)
         asked = self._engine.each(requests, self._decoding, [0] * len(requests))
-        with closing(asked) as arriving:  # type: ignore[type-var]  # a generator, though typed as less
+        with closing(asked) as arriving:
             for done, (i, found) in enumerate(arriving, 1):
                 if isinstance(found, Generated):
                     made[i] = _translation(sentences[i], found, language.code)
